@@ -1,0 +1,178 @@
+/**
+ * The port to the backends that instances run on. A driver implements it once for each kind of backend, and
+ * the suite in `testing/provisioner-conformance.ts` holds every driver to what is written here.
+ *
+ * INVARIANTS (see ARCHITECTURE.md):
+ * - I4: at most one instance for a contract. `create` looks for the contract before it makes anything.
+ * - I5: present, absent and unknown are three answers. An error, a time-out or an empty list is never absence.
+ * - I6: `create`, `start`, `stop` and `destroy` first read the seal that the object itself carries at the
+ *   backend. Where it is missing, not this provider's, or of another contract: PROVISIONER_FOREIGN, and
+ *   nothing is touched.
+ *
+ * Errors are AppErrors with a PROVISIONER_* code; no secret and no vendor's text is in their message.
+ * A method whose signal is aborted rejects with SAGA_ABORTED as soon as it can do so safely; what it had begun
+ * at the backend may still happen, and `list` or `inspect` tells.
+ */
+
+/** What can be stored as JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** What was ordered. The driver refuses what it cannot build with PROVISIONER_SPEC_UNSUPPORTED. */
+export interface InstanceSpec {
+  readonly cpu: number;
+  readonly memoryMb: number;
+  readonly diskGb: number;
+  readonly operatingSystem: string;
+  /** The renter's key, one line in OpenSSH's format. */
+  readonly sshPublicKey: string;
+  /** A DNS label: 1 to 63 of `a-z`, `0-9` and `-`. */
+  readonly hostname: string;
+}
+
+/** One wish for an instance. */
+export interface CreateRequest {
+  readonly contractId: string;
+  /** The seal that the object shall carry (`makeSeal`), for exactly this contract. */
+  readonly seal: string;
+  readonly spec: InstanceSpec;
+  /** Made and recorded in an earlier saga step: the same token twice is the same instance. 1 to 128 characters. */
+  readonly token: string;
+}
+
+/**
+ * A driver's reference to one instance: small JSON that is kept in the journal and read again after a restart
+ * or an upgrade. `id` is unique within the driver and never used again for another instance.
+ */
+export interface Handle {
+  readonly driver: string;
+  readonly version: 1;
+  readonly id: string;
+  readonly [key: string]: Json;
+}
+
+/** Where the renter logs in, and what the server must prove there. */
+export interface SshAccess {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** `SHA256:` and base64 without padding, as `ssh-keygen -l` prints it. */
+  readonly hostKeyFingerprint: string;
+  /** The host key as in known_hosts: `ssh-ed25519 AAAA…`. */
+  readonly hostKey: string;
+}
+
+/** An instance as the backend has it. */
+export interface Instance {
+  readonly handle: Handle;
+  /** The seal it carries, when that is one of this provider's; null means: not ours, leave it alone. */
+  readonly seal: string | null;
+  /** The contract that the object claims to be for; only worth something together with a seal. */
+  readonly contractId: string | null;
+  /** The token it was made with, where the backend keeps it. */
+  readonly token: string | null;
+  readonly power: 'running' | 'stopped';
+  /** Null while there is no way in yet. */
+  readonly ssh: SshAccess | null;
+  /** Why it is not as it should be, for the operator. No secrets. */
+  readonly problem?: string;
+}
+
+/** The instance is there. */
+export interface Present {
+  readonly existence: 'present';
+  readonly instance: Instance;
+}
+
+/** The instance is proved not to be there; `evidence` says by what. */
+export interface Absent {
+  readonly existence: 'absent';
+  readonly evidence: string;
+}
+
+/** Nobody can tell now. Never to be taken for absence. */
+export interface Unknown {
+  readonly existence: 'unknown';
+  readonly reason: string;
+}
+
+export type Existence = Present | Absent | Unknown;
+
+/** What a driver can do beyond the interface. Data, so that nobody has to try. */
+export interface Capabilities {
+  readonly setPasswordInGuest: boolean;
+  readonly rotateSshKey: boolean;
+  readonly resize: boolean;
+  readonly snapshot: boolean;
+  readonly console: boolean;
+}
+
+/** What is still to be had at the backend. */
+export interface FreeCapacity {
+  readonly cpu: number;
+  readonly memoryMb: number;
+  readonly diskGb: number;
+  readonly instances: number;
+}
+
+/** How the backend is. */
+export interface Fingerprint {
+  readonly healthy: boolean;
+  /** One sentence for the operator, good news too. */
+  readonly why: string;
+  /** Null where the backend does not say. */
+  readonly freeCapacity: FreeCapacity | null;
+}
+
+/** What the backend holds. Only with `complete` does a missing instance say anything at all. */
+export interface InstanceList {
+  readonly complete: boolean;
+  readonly instances: readonly Instance[];
+  /** Why the list is not complete. */
+  readonly problem?: string;
+}
+
+/** What `destroy` did. Either way the instance is gone. */
+export interface Destroyed {
+  /** False when it was gone before. */
+  readonly destroyed: boolean;
+}
+
+/** A backend. Every method may be called concurrently, for one instance too. */
+export interface Provisioner {
+  /** The driver's name in the configuration and in handles. */
+  readonly kind: string;
+  readonly capabilities: Capabilities;
+
+  /** Looks at the backend without changing it. A backend that does not answer is an unhealthy one, not an error. */
+  fingerprint(signal: AbortSignal): Promise<Fingerprint>;
+
+  /**
+   * Makes the instance and answers once it exists at the backend and will be found by `list`.
+   * Idempotent: the same token, or another token for the same contract, answers the instance that is there
+   * (with the token that it was made with). When it cannot be told whether there is one already, it fails with
+   * PROVISIONER_UNAVAILABLE and makes none. A token that made another contract's instance: PROVISIONER_FOREIGN.
+   * Aborted: nothing is left, or something that `list` shows.
+   */
+  create(request: CreateRequest, signal: AbortSignal): Promise<Instance>;
+
+  /** Asks the backend for one instance. Throws nothing for a backend that fails: that is `unknown`. */
+  inspect(handle: Handle, signal: AbortSignal): Promise<Existence>;
+
+  /** Turns the instance on. On already: success. `seal` is the one that it must carry. */
+  start(handle: Handle, seal: string, signal: AbortSignal): Promise<Present | Absent>;
+
+  /** Turns the instance off; whoever is logged in is cut off. Off already: success. */
+  stop(handle: Handle, seal: string, signal: AbortSignal): Promise<Present | Absent>;
+
+  /**
+   * Destroys the instance with everything in it, and resolves only when its absence is proved. One that is
+   * absent already is a success. Interrupted, it goes on or can be called again; until the end `list` shows it.
+   */
+  destroy(handle: Handle, seal: string, signal: AbortSignal): Promise<Destroyed>;
+
+  /** Everything of this driver at the backend: running, stopped, half made, and with `seal: null` what is not ours. */
+  list(signal: AbortSignal): Promise<InstanceList>;
+
+  /** Lets go of sockets, timers and processes. Instances stay at the backend. Idempotent; nothing may follow it. */
+  close(): Promise<void>;
+}
