@@ -20,6 +20,8 @@ export interface GrantPayload {
   iss: string;
   /** The public key of the setup token. */
   sub: string;
+  /** The coordinator that the agent is for; the agent pins this key, so that nobody can put another in its place. */
+  coordinator_key: string;
   pool_id: string;
   permissions: AgentPermission[];
   iat: number;
@@ -33,6 +35,7 @@ export interface GrantPayload {
 export interface Delegation {
   agentKey: string;
   providerKey: string;
+  coordinatorKey: string;
   poolId: string;
   permissions: AgentPermission[];
   grantHash: string;
@@ -57,10 +60,11 @@ export function verifyGrant(compact: string): GrantPayload {
   if (jws === null || !verifyJws(jws, GRANT_TYP)) throw invalid('the grant has no valid signature');
   const grant = jws.payload as Partial<GrantPayload> | null;
   if (grant === null || grant.iss !== jws.kid) throw invalid('the grant is not signed by its issuer');
-  const { sub, pool_id, permissions, iat, exp, delegation_exp } = grant;
+  const { sub, coordinator_key, pool_id, permissions, iat, exp, delegation_exp } = grant;
   const complete =
     typeof sub === 'string' &&
     /^[0-9a-f]{64}$/.test(sub) &&
+    typeof coordinator_key === 'string' &&
     typeof pool_id === 'string' &&
     Array.isArray(permissions) &&
     permissions.every((name) => (AGENT_PERMISSIONS as readonly string[]).includes(name)) &&
@@ -84,6 +88,7 @@ export function verifyDelegation(grantCompact: string, delegationCompact: string
   return {
     agentKey: sub,
     providerKey: grant.iss,
+    coordinatorKey: grant.coordinator_key,
     poolId: grant.pool_id,
     permissions: grant.permissions,
     grantHash,

@@ -1,0 +1,96 @@
+/** What agents and the coordinator say to each other. Bodies only; orders and records have files of their own. */
+import { Type, type Static } from 'typebox';
+import { AGENT_PERMISSIONS } from '../delegation/delegation.ts';
+import { ORDER_KINDS } from '../orders/order.ts';
+import { closed, CompactJws, nullable, PublicKey, Timestamp, Uuid } from './common.ts';
+
+export const RegisterAgent = closed({
+  delegation: Type.String({ ...CompactJws, description: 'A dc-delegation JWS: the setup token’s key for this agent key' }),
+  label: Type.Optional(Type.String({ maxLength: 64 })),
+});
+export const Registration = closed({
+  agent: PublicKey,
+  provider_pubkey: PublicKey,
+  pool_id: Uuid,
+  permissions: Type.Array(Type.Enum([...AGENT_PERMISSIONS])),
+  delegation_expires_at: nullable(Timestamp),
+  coordinator_key: PublicKey,
+  environment: Type.String(),
+  heartbeat_interval_ms: Type.Integer(),
+});
+export type WireRegistration = Static<typeof Registration>;
+
+export const Heartbeat = closed({
+  version: Type.String({ maxLength: 64 }),
+  journal_id: Type.Optional(Type.String({ maxLength: 64, description: 'Tells two agents with one key apart' })),
+  capabilities: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.Unknown())),
+  capacity: Type.Optional(
+    closed({
+      cpu: Type.Number({ minimum: 0 }),
+      memory_mb: Type.Number({ minimum: 0 }),
+      disk_gb: Type.Number({ minimum: 0 }),
+      instances: Type.Integer({ minimum: 0 }),
+    }),
+  ),
+  healthy: Type.Optional(Type.Boolean()),
+  running_contracts: Type.Array(Uuid, { maxItems: 10_000 }),
+});
+export type WireHeartbeat = Static<typeof Heartbeat>;
+export const HeartbeatAnswer = closed({
+  server_time: Timestamp,
+  next_interval_ms: Type.Integer(),
+  open_work: Type.Integer({ description: 'Work items that this agent could lease now' }),
+  records_held: Type.Integer({ description: 'The highest sequence number up to which every record is held' }),
+});
+export type WireHeartbeatAnswer = Static<typeof HeartbeatAnswer>;
+
+export const LeaseWork = closed({
+  max: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 10 })),
+});
+export const Lease = closed({
+  order_id: Uuid,
+  order: CompactJws,
+  contract_id: Uuid,
+  kind: Type.Enum([...ORDER_KINDS]),
+  epoch: Type.Integer(),
+  expires_at: Timestamp,
+  ttl_ms: Type.Integer(),
+});
+export type WireLease = Static<typeof Lease>;
+export const Leases = closed({ leases: Type.Array(Lease) });
+
+export const RenewLease = closed({ epoch: Type.Integer({ minimum: 1 }) });
+export const RenewedLease = closed({ epoch: Type.Integer(), expires_at: Timestamp, ttl_ms: Type.Integer() });
+
+export const RETURN_CODES = ['capacity', 'unsupported', 'maintenance', 'backend_unavailable', 'refused'] as const;
+export const ReturnWork = closed({
+  epoch: Type.Integer({ minimum: 1 }),
+  code: Type.Enum([...RETURN_CODES]),
+  detail: Type.String({ maxLength: 500 }),
+  nothing_made: Type.Boolean({ description: 'True only where the agent knows that it made nothing for this contract' }),
+});
+export type WireReturnWork = Static<typeof ReturnWork>;
+
+export const RECORDS_MAX = 500;
+export const SubmitRecord = closed({ record: CompactJws });
+export const SubmitRecords = closed({ records: Type.Array(CompactJws, { minItems: 1, maxItems: RECORDS_MAX }) });
+export const RecordResult = closed({
+  seq: Type.Integer(),
+  outcome: Type.Enum(['applied', 'already_applied', 'not_applied']),
+  code: Type.Optional(Type.String({ description: 'Why it was not applied (LEASE_STALE, …)' })),
+});
+export type WireRecordResult = Static<typeof RecordResult>;
+export const RecordAnswer = closed({ result: RecordResult, checkpoint: CompactJws });
+export const RecordsAnswer = closed({
+  results: Type.Array(RecordResult),
+  checkpoint: Type.String({ ...CompactJws, description: 'Signed for the last record of the batch' }),
+});
+
+export const PendingProvision = closed({
+  order_id: Uuid,
+  contract_id: Uuid,
+  offering_id: Uuid,
+  kind: Type.Enum([...ORDER_KINDS]),
+  since: Timestamp,
+  leased_to: nullable(PublicKey),
+});
