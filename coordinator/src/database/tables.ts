@@ -1,0 +1,58 @@
+/**
+ * The row types of every table, as Kysely sees them. Integers are numbers, except that a column whose name ends in
+ * `_e9s` is always a bigint; times (`…_at`) are milliseconds since the epoch; booleans are 0 and 1; JSON is text.
+ */
+
+/** Table name → row. A migration that makes a table adds its row type here. */
+export interface Tables {
+  meta: MetaTable;
+  outbox: OutboxTable;
+  ledger_sets: LedgerSetsTable;
+  ledger_postings: LedgerPostingsTable;
+  ledger_seals: LedgerSealsTable;
+}
+
+/** Facts about this installation, one a row. */
+export interface MetaTable {
+  key: string;
+  value: string;
+}
+
+/** Work that leaves after a commit; see jobs/outbox.ts. */
+export interface OutboxTable {
+  topic: string;
+  key: string;
+  payload: string;
+  created_at: number;
+  /** When it may run; while `leased_by` is set, when that lease ends. */
+  not_before_at: number;
+  /** Counted when an attempt starts, so that a row which kills the process counts too. */
+  attempts: number;
+  leased_by: string | null;
+  done_at: number | null;
+  needs_attention_at: number | null;
+  last_error: string | null;
+}
+
+/** One balanced set of postings; see payments/ledger.ts. */
+export interface LedgerSetsTable {
+  id: string;
+  cause: string;
+  kind: string;
+  contract_id: string | null;
+  currency: string;
+  at: number;
+}
+
+export interface LedgerPostingsTable {
+  set_id: string;
+  line: number;
+  account: string;
+  amount_e9s: bigint;
+  currency: string;
+}
+
+/** A sealed set is checked and takes no more postings; an unsealed one cannot be committed. */
+export interface LedgerSealsTable {
+  set_id: string;
+}
