@@ -123,6 +123,7 @@ export const ERRORS = {
   EVIDENCE_INVALID: row('conflict', 'The evidence does not verify.', 'See the record named in the detail.'),
   SETUP_TOKEN_INVALID: row('invalid', 'This is not a setup token.', 'Paste the whole token, from dcs_ to its end.'),
   COMMAND_USAGE: row('invalid', 'The command cannot be understood.', 'Run it with --help.'),
+  COMMAND_FAILED: row('unavailable', 'A program could not do its work.', 'See the log for the cause, and run it by hand.'),
 
   // Provisioners.
   PROVISIONER_UNAVAILABLE: row('unavailable', 'The backend does not answer.', 'Run dc-agent doctor; the agent goes on trying.'),
