@@ -1,0 +1,160 @@
+/**
+ * The port to the agent's journal: the orders it took, what its sagas did, the instances it answers for, and the
+ * outbox of signed records. It is an intent log, not a debug log: what it says is acted upon after a crash.
+ *
+ * INVARIANTS:
+ * - Everything written in one `write` is durable together when `write` returns, or not at all.
+ * - Saga events and records are only ever added. A record is signed once, inside the write that makes it.
+ * - One process writes; any number read.
+ */
+import type { OrderKind, OrderPayload } from '@dc/shared/orders/order';
+import type { RecordKind } from '@dc/shared/evidence/record';
+import type { Handle, SshAccess } from '../provisioners/provisioner.ts';
+import type { SagaEvent, SagaOutcome } from './saga-event.ts';
+
+/** A verified order as it was received. */
+export interface JournalOrder {
+  readonly orderId: string;
+  readonly contractId: string;
+  readonly kind: OrderKind;
+  readonly epoch: number;
+  /** Until when it may be begun, in milliseconds since the epoch. */
+  readonly expiresAt: number;
+  readonly receivedAt: number;
+  /** The JWS, verbatim. */
+  readonly compact: string;
+  readonly payload: OrderPayload;
+  /** Set when the agent decided to hand the order back. */
+  readonly returned: {
+    readonly reason: string;
+    readonly at: number;
+    readonly deliveredAt: number | null;
+  } | null;
+}
+
+/** The right to work on a contract. One a contract; a newer epoch replaces it. Times are on our clock. */
+export interface Lease {
+  readonly contractId: string;
+  readonly orderId: string;
+  readonly epoch: number;
+  readonly grantedAt: number;
+  readonly expiresAt: number;
+  /** The coordinator said that it is not ours any more. */
+  readonly lost: boolean;
+}
+
+/** A saga with all its events, oldest first. */
+export interface SagaView {
+  readonly sagaId: string;
+  readonly contractId: string;
+  readonly name: string;
+  readonly version: number;
+  /** The order that it was started for. */
+  readonly orderId: string;
+  readonly input: unknown;
+  readonly createdAt: number;
+  /** Null while it is open. `epoch` is the one it reported under; null where it reported nothing. */
+  readonly finished: {
+    readonly outcome: SagaOutcome;
+    readonly at: number;
+    readonly epoch: number | null;
+  } | null;
+  readonly events: readonly SagaEvent[];
+}
+
+/** What the journal says of a contract's instance. `destroyed` stays for ever: that contract is never built again. */
+export type InstancePhase = 'running' | 'stopped' | 'destroyed';
+
+/** A reported instance. One a contract. */
+export interface JournalInstance {
+  readonly contractId: string;
+  readonly phase: InstancePhase;
+  /** Null only for a destroyed one that never existed. */
+  readonly handle: Handle | null;
+  readonly ssh: SshAccess | null;
+  readonly changedAt: number;
+}
+
+/** A signed record in the outbox. */
+export interface JournalRecord {
+  readonly agentKey: string;
+  readonly seq: number;
+  readonly compact: string;
+  readonly contractId: string;
+  readonly kind: RecordKind;
+  readonly epoch: number;
+  readonly at: number;
+  /** When the coordinator said that it holds the record; null while it is to be delivered. */
+  readonly acknowledgedAt: number | null;
+  /** What the coordinator made of it: `applied`, `already_applied`, or a code. */
+  readonly answer: string | null;
+}
+
+/** Everything that the journal knows of one contract. */
+export interface ContractView {
+  readonly contractId: string;
+  /** Oldest first. */
+  readonly orders: readonly JournalOrder[];
+  readonly lease: Lease | null;
+  /** The latest 20, oldest first. At most one is open. */
+  readonly sagas: readonly SagaView[];
+  readonly instance: JournalInstance | null;
+}
+
+/** What every process may ask. */
+export interface JournalReader {
+  /** Random, made with the journal: another id is another journal. */
+  readonly journalId: string;
+  /** Null where the journal has no order for it. */
+  contract(contractId: string): ContractView | null;
+  saga(sagaId: string): SagaView | null;
+  /** `live`: contracts with an instance, an open saga or an order without an answer. `all`: every one. Oldest first. */
+  contractIds(which: 'live' | 'all'): string[];
+  instances(phases: readonly InstancePhase[]): JournalInstance[];
+  /** Records to deliver, in the order in which they were signed. */
+  undeliveredRecords(limit: number): JournalRecord[];
+  /** Orders handed back that the coordinator has not heard of. */
+  undeliveredReturns(limit: number): JournalOrder[];
+  fact(name: string): string | null;
+  close(): void;
+}
+
+/** Where a record stands in its agent key's chain. */
+export interface ChainPlace {
+  readonly seq: number;
+  readonly prev: string;
+}
+
+/** What the writing process may do, inside `write` only. */
+export interface JournalWriter {
+  /** False where this order is held already; it is then left as it is. */
+  saveOrder(order: Omit<JournalOrder, 'returned'>): boolean;
+  /** Decides that the order goes back. The first reason stays. */
+  returnOrder(orderId: string, reason: string, at: number): void;
+  acknowledgeReturn(orderId: string, at: number): void;
+  /** Keeps the lease unless a newer epoch is held; false in that case. */
+  saveLease(lease: Lease): boolean;
+  /** Makes a saga with its `created` event. Throws where the contract has an open one. */
+  createSaga(saga: Omit<SagaView, 'finished' | 'events'>): void;
+  /** Adds events to open sagas. */
+  appendEvents(events: readonly SagaEvent[]): void;
+  /** Ends the saga with its `finished` event; it takes no further events. */
+  finishSaga(sagaId: string, finished: NonNullable<SagaView['finished']>): void;
+  saveInstance(instance: JournalInstance): void;
+  /** Signs and keeps the next record of this agent key. `build` gets its place in the chain and answers the JWS. */
+  appendRecord(
+    record: Pick<JournalRecord, 'agentKey' | 'contractId' | 'kind' | 'epoch' | 'at'>,
+    build: (place: ChainPlace) => string,
+  ): JournalRecord;
+  acknowledgeRecord(record: Pick<JournalRecord, 'agentKey' | 'seq'>, answer: string, at: number): void;
+  setFact(name: string, value: string): void;
+}
+
+/** The journal as its one writer has it. Synchronous: one commit is one fsync. */
+export interface Journal extends JournalReader {
+  /**
+   * Runs `work` in one transaction and returns its result once that is on disk. A `write` within a `write` joins
+   * the outer one. Where `work` throws, nothing of it is kept. `label` names the write in crash tests and logs.
+   */
+  write<T>(label: string, work: (writer: JournalWriter) => T): T;
+}
