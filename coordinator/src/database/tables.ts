@@ -3,8 +3,10 @@
  * `_e9s` is always a bigint; times (`…_at`) are milliseconds since the epoch; booleans are 0 and 1; JSON is text.
  */
 
+import type { SpineTables } from './tables-spine.ts';
+
 /** Table name → row. A migration that makes a table adds its row type here. */
-export interface Tables {
+export interface Tables extends SpineTables {
   meta: MetaTable;
   outbox: OutboxTable;
   ledger_sets: LedgerSetsTable;

@@ -1,0 +1,40 @@
+/** The coordinator's settings after loading: validated, with defaults. config-schema.ts says what may be written. */
+export interface CoordinatorConfig {
+  /** Name of this installation ("prod", "demo"); part of seals, orders and records, so that two never mix. */
+  environment: string;
+  /** The address that renters and agents use; no trailing slash. */
+  publicUrl: string;
+  listen: { host: string; port: number };
+  /** Loopback port of /metrics; null for none. 0 lets the system choose. */
+  metricsPort: number | null;
+  databaseFile: string;
+  keyFile: string;
+  payments: {
+    /** The `test` method; refused where publicUrl is not loopback. */
+    test: boolean;
+  };
+  agents: {
+    heartbeatIntervalMs: number;
+    /** An agent without a heartbeat for this long is offline. */
+    offlineAfterMs: number;
+    leaseTtlMs: number;
+  };
+  contracts: {
+    /** An unpaid request is cancelled after this. */
+    requestTimeoutMs: number;
+    /** A paid contract that nobody took is rejected and refunded after this. */
+    acceptTimeoutMs: number;
+    /** A contract that is not delivered this long after its lease fails and is refunded. */
+    provisionTimeoutMs: number;
+    /** How long the coordinator tries to see the SSH host key itself before the agent's own check counts. */
+    verifyTimeoutMs: number;
+  };
+  rateLimits: {
+    /** Requests a minute for a key or session; bursts of a fifth of it. */
+    perKeyPerMinute: number;
+    /** Requests a minute for an agent key. */
+    perAgentPerMinute: number;
+    /** Unsigned or refused requests a minute for an address. */
+    perAddressPerMinute: number;
+  };
+}

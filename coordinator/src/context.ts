@@ -1,0 +1,20 @@
+/** What every slice of the coordinator is made with. Only `wiring.ts` builds one. */
+import type { Logger } from 'pino';
+import type { Clock } from '@dc/shared/clock';
+import type { SigningKey } from '@dc/shared/crypto/ed25519';
+import type { Random } from '@dc/shared/random';
+import type { CoordinatorConfig } from './config/config.ts';
+import type { Database } from './database/database.ts';
+import type { Signals } from './jobs/signals.ts';
+
+export interface Context {
+  config: CoordinatorConfig;
+  db: Database;
+  clock: Clock;
+  random: Random;
+  /** The coordinator's own key: signs orders and checkpoints. */
+  key: SigningKey;
+  log: Logger;
+  /** Tells the streams of all coordinator processes what changed. */
+  signals: Signals;
+}

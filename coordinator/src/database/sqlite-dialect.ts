@@ -1,0 +1,32 @@
+/**
+ * Kysely over a better-sqlite3 handle that somebody else opens, closes and runs transactions on. What Kysely's own
+ * SQLite dialect gets wrong for us is its adapter (it says that DDL is not transactional), its integers (it loses
+ * bits) and its speed (it prepares every query again).
+ */
+import { DefaultQueryExecutor, DummyDriver, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import type { ConnectionProvider, Dialect, KyselyProps } from 'kysely';
+
+/** SQLite's DDL is transactional; where Kysely believes otherwise, a failed migration stays half done. */
+class TransactionalSqliteAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
+/** SQLite's SQL. It has no driver of its own: connections come from whoever makes the Kysely. */
+export const sqliteDialect: Dialect = {
+  createDriver: () => new DummyDriver(),
+  createQueryCompiler: () => new SqliteQueryCompiler(),
+  createAdapter: () => new TransactionalSqliteAdapter(),
+  createIntrospector: (db) => new SqliteIntrospector(db),
+};
+
+const compiler = sqliteDialect.createQueryCompiler();
+const adapter = sqliteDialect.createAdapter();
+const driver = sqliteDialect.createDriver();
+
+/** What `new Kysely(…)` and `new Transaction(…)` take, for queries that run on `connections`. Cheap: once a write. */
+export function kyselyOn(connections: ConnectionProvider): KyselyProps {
+  const executor = new DefaultQueryExecutor(compiler, adapter, connections);
+  return { config: { dialect: sqliteDialect }, dialect: sqliteDialect, driver, executor };
+}

@@ -1,0 +1,286 @@
+/** Row types of the tables that migration 0002 makes: accounts, providers, agents, offerings, contracts, evidence. */
+
+export interface SpineTables {
+  accounts: AccountsTable;
+  account_keys: AccountKeysTable;
+  challenges: ChallengesTable;
+  sessions: SessionsTable;
+  nonces: NoncesTable;
+  idempotency: IdempotencyTable;
+  providers: ProvidersTable;
+  pools: PoolsTable;
+  grants: GrantsTable;
+  agents: AgentsTable;
+  offerings: OfferingsTable;
+  contracts: ContractsTable;
+  contract_history: ContractHistoryTable;
+  payment_events: PaymentEventsTable;
+  refunds: RefundsTable;
+  work: WorkTable;
+  records: RecordsTable;
+  checkpoints: CheckpointsTable;
+  chains: ChainsTable;
+  forks: ForksTable;
+  signals: SignalsTable;
+}
+
+/** An account is named by the first key it had; that name stays when the key is removed. */
+export interface AccountsTable {
+  pubkey: string;
+  username: string | null;
+  email: string | null;
+  is_admin: number;
+  created_at: number;
+}
+
+export interface AccountKeysTable {
+  public_key: string;
+  account_pubkey: string;
+  label: string;
+  added_at: number;
+  revoked_at: number | null;
+}
+
+/** A log-in challenge; the row goes when it is used. */
+export interface ChallengesTable {
+  challenge: string;
+  public_key: string;
+  expires_at: number;
+}
+
+export interface SessionsTable {
+  /** SHA-256 of the cookie: a stolen database opens no session. */
+  token_hash: string;
+  account_pubkey: string;
+  created_at: number;
+  expires_at: number;
+}
+
+/** Nonces that were spent, until the skew check refuses their requests anyway. */
+export interface NoncesTable {
+  public_key: string;
+  nonce: string;
+  expires_at: number;
+}
+
+/** First answers, kept for 24 h and given again to the same request. */
+export interface IdempotencyTable {
+  actor: string;
+  key: string;
+  request_hash: string;
+  status: number;
+  body: string;
+  created_at: number;
+}
+
+export interface ProvidersTable {
+  pubkey: string;
+  name: string;
+  auto_accept: number;
+  created_at: number;
+}
+
+export interface PoolsTable {
+  id: string;
+  provider_pubkey: string;
+  name: string;
+  country: string;
+  created_at: number;
+}
+
+/** Grants for setup tokens; the token itself never comes here. */
+export interface GrantsTable {
+  setup_key: string;
+  provider_pubkey: string;
+  pool_id: string;
+  grant_jws: string;
+  expires_at: number;
+  used_by: string | null;
+  created_at: number;
+}
+
+export interface AgentsTable {
+  public_key: string;
+  provider_pubkey: string;
+  pool_id: string;
+  label: string;
+  /** JSON array of AgentPermission. */
+  permissions: string;
+  grant_jws: string;
+  delegation_jws: string;
+  expires_at: number | null;
+  revoked_at: number | null;
+  created_at: number;
+  last_heartbeat_at: number | null;
+  version: string | null;
+  /** The last heartbeat's body, JSON. */
+  heartbeat: string | null;
+}
+
+export interface OfferingsTable {
+  id: string;
+  provider_pubkey: string;
+  pool_id: string;
+  title: string;
+  description: string;
+  cpu: number;
+  memory_mb: number;
+  disk_gb: number;
+  country: string;
+  /** JSON array of names. */
+  operating_systems: string;
+  price_per_hour_e9s: bigint;
+  setup_fee_e9s: bigint;
+  currency: string;
+  min_hours: number;
+  max_hours: number;
+  places: number;
+  places_taken: number;
+  retired_at: number | null;
+  created_at: number;
+}
+
+export interface ContractsTable {
+  id: string;
+  /** Rises by one with every change; changes are conditional on it. */
+  version: number;
+  state: string;
+  release: string;
+  renter_pubkey: string;
+  provider_pubkey: string;
+  offering_id: string;
+  offering_title: string;
+  pool_id: string;
+  cpu: number;
+  memory_mb: number;
+  disk_gb: number;
+  operating_system: string;
+  ssh_public_key: string;
+  duration_hours: number;
+  total_e9s: bigint;
+  setup_fee_e9s: bigint;
+  currency: string;
+  payment_method: string;
+  payment_state: string;
+  /** 1 while the contract takes one of its offering's places. */
+  place_held: number;
+  /** The epoch of the newest lease on this contract; 0 before the first. It only rises. */
+  epoch: number;
+  /** The agent that got the lease to provision: nobody else gets it, see agents/work-rules.ts. */
+  agent_key: string | null;
+  created_at: number;
+  state_since_at: number;
+  paid_at: number | null;
+  provisioned_at: number | null;
+  active_at: number | null;
+  ends_at: number | null;
+  ended_at: number | null;
+  paused_at: number | null;
+  paused_ms: number;
+  /** JSON of WireAccess. */
+  access: string | null;
+  verified_by: string | null;
+  /** JSON of {code, detail, remedy}. */
+  last_error: string | null;
+}
+
+export interface ContractHistoryTable {
+  contract_id: string;
+  version: number;
+  at: number;
+  from_state: string | null;
+  to_state: string;
+  event: string;
+  actor: string;
+  reason: string;
+}
+
+/** Every event that a payment provider told us, once (I3). */
+export interface PaymentEventsTable {
+  method: string;
+  event_id: string;
+  contract_id: string;
+  kind: string;
+  amount_e9s: bigint;
+  currency: string;
+  at: number;
+}
+
+export interface RefundsTable {
+  /** Derived from what the refund is for, never from the time (I3). */
+  key: string;
+  contract_id: string;
+  amount_e9s: bigint;
+  currency: string;
+  reason: string;
+  created_at: number;
+  confirmed_at: number | null;
+}
+
+/** Something an agent has to do for a contract, and its lease. */
+export interface WorkTable {
+  id: string;
+  contract_id: string;
+  kind: string;
+  /** open, leased, done or withdrawn. */
+  state: string;
+  pool_id: string;
+  /** Only this agent may take it; null for any of the pool. */
+  agent_key: string | null;
+  leased_by: string | null;
+  epoch: number;
+  lease_expires_at: number | null;
+  /** JSON of Tombstone, for `destroy`. */
+  tombstone: string | null;
+  /** JSON of the last hand-back: code, detail, agent, at. */
+  returned: string | null;
+  not_before_at: number;
+  created_at: number;
+  done_at: number | null;
+}
+
+/** Records, verbatim. */
+export interface RecordsTable {
+  agent_key: string;
+  seq: number;
+  compact: string;
+  hash: string;
+  kind: string;
+  contract_id: string;
+  received_at: number;
+  outcome: string;
+  code: string | null;
+}
+
+export interface CheckpointsTable {
+  agent_key: string;
+  seq: number;
+  compact: string;
+}
+
+/** Where each agent's chain stands. */
+export interface ChainsTable {
+  agent_key: string;
+  seq: number;
+  head: string;
+  /** The first sequence number that is missing before records we were offered; null where none is. */
+  gap_from_seq: number | null;
+  fork_at_seq: number | null;
+}
+
+/** Records that contradict one we hold, verbatim: proof of two agents with one key. */
+export interface ForksTable {
+  hash: string;
+  agent_key: string;
+  seq: number;
+  compact: string;
+  received_at: number;
+}
+
+/** What changed, for the streams of every coordinator process; see jobs/signals.ts. */
+export interface SignalsTable {
+  id: number;
+  topic: string;
+  key: string;
+  at: number;
+}

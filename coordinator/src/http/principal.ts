@@ -1,0 +1,48 @@
+/** Who is calling, and the permissions that routes declare. */
+import type { AgentPermission } from '@dc/shared/delegation/delegation';
+
+/** The caller of a request, as its signature or session proves it. */
+export type Principal =
+  | { kind: 'anonymous' }
+  /** Signed by a key that belongs to nobody yet: it may only make an account or register an agent. */
+  | { kind: 'key'; publicKey: string }
+  | {
+      kind: 'account';
+      /** The account's name for ever: its first key. Contracts and offerings belong to this, not to a key. */
+      account: string;
+      /** The key that signed; null in a session. */
+      publicKey: string | null;
+      isProvider: boolean;
+      isAdmin: boolean;
+    }
+  | {
+      kind: 'agent';
+      publicKey: string;
+      provider: string;
+      poolId: string;
+      permissions: readonly AgentPermission[];
+    };
+
+export type AccountPrincipal = Extract<Principal, { kind: 'account' }>;
+export type AgentPrincipal = Extract<Principal, { kind: 'agent' }>;
+
+/**
+ * Who may call a route. `public`: anyone. `key`: any valid signature, also by an unknown key. `account`, `provider`,
+ * `admin`: an account, by signature or session. `agent:…`: an agent whose delegation lists the permission. Whether
+ * the *object* is the caller's is for the handler.
+ */
+export type Permission = 'public' | 'key' | 'account' | 'provider' | 'admin' | `agent:${AgentPermission}`;
+
+/** The text that stands for a caller in idempotency, rate limits and logs. */
+export function actorName(principal: Principal): string {
+  switch (principal.kind) {
+    case 'anonymous':
+      return 'anonymous';
+    case 'key':
+      return `key:${principal.publicKey}`;
+    case 'account':
+      return `account:${principal.account}`;
+    case 'agent':
+      return `agent:${principal.publicKey}`;
+  }
+}

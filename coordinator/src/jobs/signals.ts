@@ -1,0 +1,110 @@
+/**
+ * Signals: what changed, told to the streams of every coordinator process. A writer adds a row in its transaction;
+ * each process reads the new rows after its own commits, and by a slow poll for those of others. Signals only
+ * accelerate: a stream that missed one still reads the truth when it next looks.
+ */
+import { sql } from 'kysely';
+import type { CancelTimer, Clock } from '@dc/shared/clock';
+import type { Database, Reader, Transaction } from '../database/database.ts';
+
+/** What a signal is about: `contract` by id, `pool` by id (there is work), `renter` and `provider` by public key. */
+export type SignalTopic = 'contract' | 'pool' | 'renter' | 'provider';
+
+// How late a stream may learn of what another process wrote. One indexed read each time.
+const POLL_MS = 500;
+// Rows older than this have been read by every process that is alive.
+const KEEP_MS = 60_000;
+
+type Listener = () => void;
+
+export class Signals {
+  readonly #db: Database;
+  readonly #clock: Clock;
+  readonly #listeners = new Map<string, Set<Listener>>();
+  #lastId = 0;
+  #reading: Promise<void> | null = null;
+  #again = false;
+  #cancelPoll: CancelTimer | null = null;
+  #started = false;
+
+  constructor(db: Database, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  /** Starts listening to what is written from now on. */
+  async start(): Promise<void> {
+    const row = await this.#db.read.selectFrom('signals').select(sql<number>`coalesce(max(id), 0)`.as('last')).executeTakeFirst();
+    this.#lastId = row?.last ?? 0;
+    this.#started = true;
+    this.#schedulePoll();
+  }
+
+  /** Stops the poll. Listeners stay, and hear nothing more. */
+  async stop(): Promise<void> {
+    this.#started = false;
+    this.#cancelPoll?.();
+    this.#cancelPoll = null;
+    await this.#reading;
+  }
+
+  /** Records, in `trx`, that something changed; listeners hear of it after the commit. */
+  async emit(trx: Transaction, topic: SignalTopic, key: string): Promise<void> {
+    await trx.insertInto('signals').values({ topic, key, at: this.#clock.now() } as never).execute();
+    trx.afterCommit(() => this.wake());
+  }
+
+  /** Calls `listener` after each change of (topic, key), and returns the function that ends it. */
+  listen(topic: SignalTopic, key: string, listener: Listener): () => void {
+    const name = `${topic}:${key}`;
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners);
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#listeners.delete(name);
+    };
+  }
+
+  /** Reads new rows now. Several calls while one read runs become one more read. */
+  wake(): void {
+    if (!this.#started) return;
+    if (this.#reading !== null) {
+      this.#again = true;
+      return;
+    }
+    this.#reading = this.#read().finally(() => {
+      this.#reading = null;
+      if (!this.#again) return;
+      this.#again = false;
+      this.wake();
+    });
+  }
+
+  /** Deletes rows that everybody has read. For the housekeeping job. */
+  static async prune(trx: Transaction, now: number): Promise<void> {
+    await trx.deleteFrom('signals').where('at', '<', now - KEEP_MS).execute();
+  }
+
+  async #read(): Promise<void> {
+    const rows = await newerThan(this.#db.read, this.#lastId);
+    const names = new Set<string>();
+    for (const row of rows) {
+      this.#lastId = row.id;
+      names.add(`${row.topic}:${row.key}`);
+    }
+    for (const name of names) for (const listener of [...(this.#listeners.get(name) ?? [])]) listener();
+  }
+
+  #schedulePoll(): void {
+    if (!this.#started) return;
+    this.#cancelPoll = this.#clock.schedule(POLL_MS, () => {
+      this.wake();
+      this.#schedulePoll();
+    });
+  }
+}
+
+function newerThan(reader: Reader, id: number): Promise<{ id: number; topic: string; key: string }[]> {
+  return reader.selectFrom('signals').select(['id', 'topic', 'key']).where('id', '>', id).orderBy('id').execute();
+}
