@@ -46,31 +46,119 @@ const row = (kind: ErrorKind, title: string, remedy: string): ErrorRow => ({ kin
 /** Every code, by area. */
 export const ERRORS = {
   // Requests in general.
-  REQUEST_INVALID: row('invalid', 'The request is not valid.', 'Mend the fields listed under `errors` and send it again.'),
-  REQUEST_MALFORMED: row('invalid', 'The request body is not JSON.', 'Send a JSON body with Content-Type: application/json.'),
-  REQUEST_TOO_LARGE: row('too_large', 'The request body is too large.', 'Send less at once; the limit is in the detail.'),
-  REQUEST_RATE_LIMITED: row('rate_limited', 'Too many requests.', 'Wait for the seconds in Retry-After, then go on.'),
-  ROUTE_NOT_FOUND: row('not_found', 'There is nothing at this address.', 'See GET /api/v1/openapi.json for what there is.'),
-  METHOD_NOT_ALLOWED: row('not_found', 'This address does not take this method.', 'See GET /api/v1/openapi.json for what there is.'),
-  INTERNAL_BUG: row('bug', 'Something went wrong on our side.', 'Try again; if it stays, report the trace_id.'),
-  SERVICE_UNAVAILABLE: row('unavailable', 'The service cannot answer now.', 'Try again after the seconds in Retry-After.'),
+  REQUEST_INVALID: row(
+    'invalid',
+    'The request is not valid.',
+    'Mend the fields listed under `errors` and send it again.',
+  ),
+  REQUEST_MALFORMED: row(
+    'invalid',
+    'The request body is not JSON.',
+    'Send a JSON body with Content-Type: application/json.',
+  ),
+  REQUEST_TOO_LARGE: row(
+    'too_large',
+    'The request body is too large.',
+    'Send less at once; the limit is in the detail.',
+  ),
+  REQUEST_RATE_LIMITED: row(
+    'rate_limited',
+    'Too many requests.',
+    'Wait for the seconds in Retry-After, then go on.',
+  ),
+  ROUTE_NOT_FOUND: row(
+    'not_found',
+    'There is nothing at this address.',
+    'See GET /api/v1/openapi.json for what there is.',
+  ),
+  METHOD_NOT_ALLOWED: row(
+    'not_found',
+    'This address does not take this method.',
+    'See GET /api/v1/openapi.json for what there is.',
+  ),
+  INTERNAL_BUG: row(
+    'bug',
+    'Something went wrong on our side.',
+    'Try again; if it stays, report the trace_id.',
+  ),
+  SERVICE_UNAVAILABLE: row(
+    'unavailable',
+    'The service cannot answer now.',
+    'Try again after the seconds in Retry-After.',
+  ),
 
   // Who is calling.
-  AUTH_REQUIRED: row('unauthenticated', 'This needs a signature or a session.', 'Sign the request (RFC 9421, label dc) or log in.'),
-  SIGNATURE_MALFORMED: row('unauthenticated', 'The signature headers cannot be read.', 'Send Signature-Input and Signature as PROTOCOL describes.'),
-  SIGNATURE_INVALID: row('unauthenticated', 'The signature does not match the request.', 'Sign exactly what you send, with the key in keyid.'),
-  SIGNATURE_SKEW: row('unauthenticated', 'The signature was made too long ago, or in the future.', 'Set your clock by server_time and sign again.'),
-  SIGNATURE_REPLAYED: row('unauthenticated', 'This nonce was used before.', 'Use a new random nonce for every request.'),
-  DIGEST_MISMATCH: row('unauthenticated', 'Content-Digest does not match the body.', 'Send the SHA-256 of exactly the bytes of the body.'),
-  KEY_UNKNOWN: row('unauthenticated', 'Nobody has registered this key.', 'Create an account with it, or register the agent.'),
-  KEY_REVOKED: row('unauthenticated', 'This key was revoked.', 'Use another key of the account, or set the agent up again.'),
-  KEY_WEAK: row('invalid', 'This is not a usable Ed25519 public key.', 'Make a new key pair; keys of small order are refused.'),
+  AUTH_REQUIRED: row(
+    'unauthenticated',
+    'This needs a signature or a session.',
+    'Sign the request (RFC 9421, label dc) or log in.',
+  ),
+  SIGNATURE_MALFORMED: row(
+    'unauthenticated',
+    'The signature headers cannot be read.',
+    'Send Signature-Input and Signature as PROTOCOL describes.',
+  ),
+  SIGNATURE_INVALID: row(
+    'unauthenticated',
+    'The signature does not match the request.',
+    'Sign exactly what you send, with the key in keyid.',
+  ),
+  SIGNATURE_SKEW: row(
+    'unauthenticated',
+    'The signature was made too long ago, or in the future.',
+    'Set your clock by server_time and sign again.',
+  ),
+  SIGNATURE_REPLAYED: row(
+    'unauthenticated',
+    'This nonce was used before.',
+    'Use a new random nonce for every request.',
+  ),
+  DIGEST_MISMATCH: row(
+    'unauthenticated',
+    'Content-Digest does not match the body.',
+    'Send the SHA-256 of exactly the bytes of the body.',
+  ),
+  KEY_UNKNOWN: row(
+    'unauthenticated',
+    'Nobody has registered this key.',
+    'Create an account with it, or register the agent.',
+  ),
+  KEY_REVOKED: row(
+    'unauthenticated',
+    'This key was revoked.',
+    'Use another key of the account, or set the agent up again.',
+  ),
+  KEY_WEAK: row(
+    'invalid',
+    'This is not a usable Ed25519 public key.',
+    'Make a new key pair; keys of small order are refused.',
+  ),
   SESSION_INVALID: row('unauthenticated', 'The session is not valid any more.', 'Log in again.'),
-  CHALLENGE_INVALID: row('unauthenticated', 'The log-in challenge is unknown, used or too old.', 'Ask for a new challenge and sign that.'),
-  PERMISSION_DENIED: row('denied', 'This key may not do this.', 'Use a key that has the permission named in the detail.'),
-  ORIGIN_DENIED: row('denied', 'This request comes from another site.', 'Use the page that this coordinator serves.'),
-  IDEMPOTENCY_REQUIRED: row('invalid', 'This call needs an Idempotency-Key.', 'Send a new random Idempotency-Key, and the same one when you repeat the call.'),
-  IDEMPOTENCY_MISMATCH: row('conflict', 'This Idempotency-Key was used for another request.', 'Use a new key for a new request.'),
+  CHALLENGE_INVALID: row(
+    'unauthenticated',
+    'The log-in challenge is unknown, used or too old.',
+    'Ask for a new challenge and sign that.',
+  ),
+  PERMISSION_DENIED: row(
+    'denied',
+    'This key may not do this.',
+    'Use a key that has the permission named in the detail.',
+  ),
+  ORIGIN_DENIED: row(
+    'denied',
+    'This request comes from another site.',
+    'Use the page that this coordinator serves.',
+  ),
+  IDEMPOTENCY_REQUIRED: row(
+    'invalid',
+    'This call needs an Idempotency-Key.',
+    'Send a new random Idempotency-Key, and the same one when you repeat the call.',
+  ),
+  IDEMPOTENCY_MISMATCH: row(
+    'conflict',
+    'This Idempotency-Key was used for another request.',
+    'Use a new key for a new request.',
+  ),
 
   // Accounts.
   ACCOUNT_NOT_FOUND: row('not_found', 'There is no such account.', 'Check the name or the key.'),
@@ -81,59 +169,220 @@ export const ERRORS = {
   KEY_LAST: row('conflict', 'The last key of an account stays.', 'Add another key first.'),
 
   // Offerings and contracts.
-  OFFERING_NOT_FOUND: row('not_found', 'There is no such offering.', 'Choose one from GET /api/v1/offerings.'),
-  OFFERING_SOLD_OUT: row('exhausted', 'The offering is sold out.', 'Choose another offering, or try again later.'),
-  OFFERING_UNSERVED: row('exhausted', 'No agent can serve this offering now.', 'Choose another offering; you were not charged.'),
-  DURATION_OUT_OF_RANGE: row('invalid', 'The offering is not rented for this long.', 'Choose a duration between min_hours and max_hours.'),
-  SSH_KEY_INVALID: row('invalid', 'The SSH public key cannot be used.', 'Paste one line: ssh-ed25519, ecdsa-sha2-nistp256/384/521, or ssh-rsa of 2048 bits or more.'),
-  OPERATING_SYSTEM_UNKNOWN: row('invalid', 'The offering does not come with this operating system.', 'Choose one of its operating_systems.'),
-  PAYMENT_METHOD_UNKNOWN: row('invalid', 'This payment method is not offered here.', 'Choose one of those that the page shows.'),
-  CONTRACT_NOT_FOUND: row('not_found', 'There is no such contract, or it is not yours.', 'Check the id and the key you sign with.'),
-  CONTRACT_STATE: row('conflict', 'The contract is in a state that does not allow this.', 'Read the contract again; the detail says what it allows.'),
+  OFFERING_NOT_FOUND: row(
+    'not_found',
+    'There is no such offering.',
+    'Choose one from GET /api/v1/offerings.',
+  ),
+  OFFERING_SOLD_OUT: row(
+    'exhausted',
+    'The offering is sold out.',
+    'Choose another offering, or try again later.',
+  ),
+  OFFERING_UNSERVED: row(
+    'exhausted',
+    'No agent can serve this offering now.',
+    'Choose another offering; you were not charged.',
+  ),
+  DURATION_OUT_OF_RANGE: row(
+    'invalid',
+    'The offering is not rented for this long.',
+    'Choose a duration between min_hours and max_hours.',
+  ),
+  SSH_KEY_INVALID: row(
+    'invalid',
+    'The SSH public key cannot be used.',
+    'Paste one line: ssh-ed25519, ecdsa-sha2-nistp256/384/521, or ssh-rsa of 2048 bits or more.',
+  ),
+  OPERATING_SYSTEM_UNKNOWN: row(
+    'invalid',
+    'The offering does not come with this operating system.',
+    'Choose one of its operating_systems.',
+  ),
+  PAYMENT_METHOD_UNKNOWN: row(
+    'invalid',
+    'This payment method is not offered here.',
+    'Choose one of those that the page shows.',
+  ),
+  CONTRACT_NOT_FOUND: row(
+    'not_found',
+    'There is no such contract, or it is not yours.',
+    'Check the id and the key you sign with.',
+  ),
+  CONTRACT_STATE: row(
+    'conflict',
+    'The contract is in a state that does not allow this.',
+    'Read the contract again; the detail says what it allows.',
+  ),
   MONEY_RANGE: row('invalid', 'The amount is out of range.', 'Use a smaller amount.'),
   LEDGER_REFUSED: row('bug', 'The ledger refused a posting.', 'Nothing was booked; report the trace_id.'),
 
   // Agents.
-  GRANT_INVALID: row('invalid', 'The grant or delegation does not verify.', 'Make a new setup token with the provider key.'),
+  GRANT_INVALID: row(
+    'invalid',
+    'The grant or delegation does not verify.',
+    'Make a new setup token with the provider key.',
+  ),
   GRANT_USED: row('conflict', 'The setup token was used before.', 'Make a new setup token.'),
   GRANT_EXPIRED: row('conflict', 'The setup token or delegation has expired.', 'Make a new setup token.'),
-  AGENT_KEY_TAKEN: row('conflict', 'This agent key is registered already.', 'Set the agent up with a new key.'),
+  AGENT_KEY_TAKEN: row(
+    'conflict',
+    'This agent key is registered already.',
+    'Set the agent up with a new key.',
+  ),
   POOL_NOT_FOUND: row('not_found', 'There is no such pool.', 'Check the pool of the setup token.'),
   PROVIDER_NOT_FOUND: row('not_found', 'There is no such provider.', 'Check the public key.'),
   PROVIDER_EXISTS: row('conflict', 'This account is a provider already.', 'Nothing to do.'),
   ORDER_NOT_FOUND: row('not_found', 'There is no such order for this agent.', 'Ask for work again.'),
-  LEASE_STALE: row('conflict', 'The lease is not held any more.', 'Stop working on it and ask for work again.'),
-  RECORD_INVALID: row('invalid', 'The record does not verify.', 'Send the compact JWS exactly as it was signed.'),
-  RECORD_GAP: row('conflict', 'Records are missing before this one.', 'Send the records from the sequence number in the detail.'),
-  RECORD_FORK: row('conflict', 'Another record has this sequence number.', 'Stop: two agents use one key. Set one of them up again.'),
-  RECORD_FOREIGN: row('denied', 'The record is about a contract that is not this agent’s.', 'Report only your own contracts.'),
-  RECORD_CONTRADICTS: row('conflict', 'The record does not fit the state of the contract.', 'Nothing to do: it is kept as evidence and has no effect.'),
+  LEASE_STALE: row(
+    'conflict',
+    'The lease is not held any more.',
+    'Stop working on it and ask for work again.',
+  ),
+  RECORD_INVALID: row(
+    'invalid',
+    'The record does not verify.',
+    'Send the compact JWS exactly as it was signed.',
+  ),
+  RECORD_GAP: row(
+    'conflict',
+    'Records are missing before this one.',
+    'Send the records from the sequence number in the detail.',
+  ),
+  RECORD_FORK: row(
+    'conflict',
+    'Another record has this sequence number.',
+    'Stop: two agents use one key. Set one of them up again.',
+  ),
+  RECORD_FOREIGN: row(
+    'denied',
+    'The record is about a contract that is not this agent’s.',
+    'Report only your own contracts.',
+  ),
+  RECORD_CONTRADICTS: row(
+    'conflict',
+    'The record does not fit the state of the contract.',
+    'Nothing to do: it is kept as evidence and has no effect.',
+  ),
 
   // Programs on the machine.
   CONFIG_INVALID: row('invalid', 'The configuration is not valid.', 'Mend the settings listed.'),
-  CONFIG_MISSING: row('invalid', 'There is no configuration file.', 'Run the set-up, or name the file with --config.'),
-  KEY_FILE_UNSAFE: row('denied', 'The key file can be read by others.', 'Run: chmod 600 on the file named in the detail.'),
-  KEY_FILE_INVALID: row('invalid', 'The key file cannot be read.', 'Restore it from a backup, or set up again.'),
-  DATABASE_NEWER: row('conflict', 'The database was written by a newer version of this program.', 'Install that version or a newer one; nothing was changed.'),
+  CONFIG_MISSING: row(
+    'invalid',
+    'There is no configuration file.',
+    'Run the set-up, or name the file with --config.',
+  ),
+  KEY_FILE_UNSAFE: row(
+    'denied',
+    'The key file can be read by others.',
+    'Run: chmod 600 on the file named in the detail.',
+  ),
+  KEY_FILE_INVALID: row(
+    'invalid',
+    'The key file cannot be read.',
+    'Restore it from a backup, or set up again.',
+  ),
+  DATABASE_NEWER: row(
+    'conflict',
+    'The database was written by a newer version of this program.',
+    'Install that version or a newer one; nothing was changed.',
+  ),
   DATABASE_LOCKED: row('conflict', 'Another process holds the database.', 'Stop the other process first.'),
-  PORT_IN_USE: row('conflict', 'The port is in use.', 'Stop what listens there, or choose another with --port.'),
-  COORDINATOR_UNREACHABLE: row('unavailable', 'The coordinator does not answer.', 'Check the network; the agent goes on trying.'),
-  RESPONSE_INVALID: row('unavailable', 'The other side answered something we cannot read.', 'Check that both sides run compatible versions.'),
-  ORDER_REFUSED: row('denied', 'The order does not verify and was refused.', 'Check the pinned coordinator key.'),
+  DATABASE_FULL: row(
+    'unavailable',
+    'Nothing can be stored now: the disk is full.',
+    'Nothing was changed. The operator must free disk space; then try again.',
+  ),
+  DATABASE_UNUSABLE: row(
+    'conflict',
+    'The database file cannot be opened.',
+    'Check the path, that its folder exists and belongs to this user, and that the file is a database.',
+  ),
+  PORT_IN_USE: row(
+    'conflict',
+    'The port is in use.',
+    'Stop what listens there, or choose another with --port.',
+  ),
+  COORDINATOR_UNREACHABLE: row(
+    'unavailable',
+    'The coordinator does not answer.',
+    'Check the network; the agent goes on trying.',
+  ),
+  RESPONSE_INVALID: row(
+    'unavailable',
+    'The other side answered something we cannot read.',
+    'Check that both sides run compatible versions.',
+  ),
+  ORDER_REFUSED: row(
+    'denied',
+    'The order does not verify and was refused.',
+    'Check the pinned coordinator key.',
+  ),
   EVIDENCE_INVALID: row('conflict', 'The evidence does not verify.', 'See the record named in the detail.'),
-  SETUP_TOKEN_INVALID: row('invalid', 'This is not a setup token.', 'Paste the whole token, from dcs_ to its end.'),
+  SETUP_TOKEN_INVALID: row(
+    'invalid',
+    'This is not a setup token.',
+    'Paste the whole token, from dcs_ to its end.',
+  ),
   COMMAND_USAGE: row('invalid', 'The command cannot be understood.', 'Run it with --help.'),
-  COMMAND_FAILED: row('unavailable', 'A program could not do its work.', 'See the log for the cause, and run it by hand.'),
+  COMMAND_FAILED: row(
+    'unavailable',
+    'A program could not do its work.',
+    'See the log for the cause, and run it by hand.',
+  ),
 
   // Provisioners.
-  PROVISIONER_UNAVAILABLE: row('unavailable', 'The backend does not answer.', 'Run dc-agent doctor; the agent goes on trying.'),
-  PROVISIONER_SPEC_UNSUPPORTED: row('invalid', 'The backend cannot build what was ordered.', 'Change the offering to what the backend can build.'),
-  PROVISIONER_FOREIGN: row('denied', 'The object at the backend does not carry this provider’s seal.', 'It is left alone. Look at it by hand.'),
-  PROVISIONER_EXHAUSTED: row('exhausted', 'The backend has no room left.', 'Free some capacity, or offer less.'),
-  PROVISIONER_FAILED: row('unavailable', 'The backend could not do it.', 'See the agent’s log for the attempt named in the detail.'),
-  INSTANCE_UNREACHABLE: row('unavailable', 'The instance did not answer on its SSH port in time.', 'Try again; you were not charged.'),
-  JOURNAL_CORRUPT: row('conflict', 'The journal cannot be trusted.', 'Nothing was destroyed. Restore the journal, or run dc-agent doctor.'),
-  SAGA_ABORTED: row('unavailable', 'The work was stopped before it was done.', 'The agent takes it up again.'),
+  PROVISIONER_UNAVAILABLE: row(
+    'unavailable',
+    'The backend does not answer.',
+    'Run dc-agent doctor; the agent goes on trying.',
+  ),
+  PROVISIONER_SPEC_UNSUPPORTED: row(
+    'invalid',
+    'The backend cannot build what was ordered.',
+    'Change the offering to what the backend can build.',
+  ),
+  PROVISIONER_FOREIGN: row(
+    'denied',
+    'The object at the backend does not carry this provider’s seal.',
+    'It is left alone. Look at it by hand.',
+  ),
+  PROVISIONER_EXHAUSTED: row(
+    'exhausted',
+    'The backend has no room left.',
+    'Free some capacity, or offer less.',
+  ),
+  PROVISIONER_FAILED: row(
+    'unavailable',
+    'The backend could not do it.',
+    'See the agent’s log for the attempt named in the detail.',
+  ),
+  INSTANCE_UNREACHABLE: row(
+    'unavailable',
+    'The instance did not answer on its SSH port in time.',
+    'Try again; you were not charged.',
+  ),
+  JOURNAL_MISSING: row('not_found', 'There is no journal yet.', 'Start the agent once: dc-agent run.'),
+  JOURNAL_UNWRITABLE: row(
+    'unavailable',
+    'The journal cannot be written.',
+    'Free space on its disk and check the rights on its folder; the agent goes on trying.',
+  ),
+  DATABASE_OLDER: row(
+    'conflict',
+    'The database was written by an older version of this program.',
+    'Start the program once: it brings the database up to date.',
+  ),
+  JOURNAL_CORRUPT: row(
+    'conflict',
+    'The journal cannot be trusted.',
+    'Nothing was destroyed. Restore the journal, or run dc-agent doctor.',
+  ),
+  SAGA_ABORTED: row(
+    'unavailable',
+    'The work was stopped before it was done.',
+    'The agent takes it up again.',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code. */

@@ -23,10 +23,14 @@ const CURVES: Readonly<Record<string, { name: string; pointBytes: number }>> = {
 export function parseSshPublicKey(text: string): SshPublicKey {
   const trimmed = text.trim();
   if (trimmed.includes('PRIVATE KEY')) {
-    throw refused('this is a private key; never paste it anywhere', 'Paste the public key: the file that ends in .pub.');
+    throw refused(
+      'this is a private key; never paste it anywhere',
+      'Paste the public key: the file that ends in .pub.',
+    );
   }
   // eslint-disable-next-line no-control-regex -- control characters in a key line are exactly what is looked for.
-  if (trimmed.length > 8192 || /[\u0000-\u001f\u007f]/.test(trimmed)) throw refused('it must be one line of at most 8,192 characters');
+  if (trimmed.length > 8192 || /[\u0000-\u001f\u007f]/.test(trimmed))
+    throw refused('it must be one line of at most 8,192 characters');
   const [type = '', base64 = ''] = trimmed.split(/ +/);
   const blob = Buffer.from(base64, 'base64');
   if (base64 === '' || blob.toString('base64').replace(/=+$/, '') !== base64.replace(/=+$/, '')) {
@@ -50,14 +54,22 @@ function checkStrength(type: string, fields: readonly Buffer[]): void {
     if (fields[1].every((byte) => byte === 0)) throw refused('the Ed25519 key is empty');
   } else if (type === 'ssh-rsa') {
     const [, exponent, modulus] = fields;
-    if (fields.length !== 3 || exponent === undefined || modulus === undefined) throw refused('the RSA key is incomplete');
+    if (fields.length !== 3 || exponent === undefined || modulus === undefined)
+      throw refused('the RSA key is incomplete');
     const bits = bitLength(modulus);
-    if (bits < RSA_BITS_MIN) throw refused(`the RSA key has ${String(bits)} bits; ${String(RSA_BITS_MIN)} are the least`);
+    if (bits < RSA_BITS_MIN)
+      throw refused(`the RSA key has ${String(bits)} bits; ${String(RSA_BITS_MIN)} are the least`);
     if (bits > RSA_BITS_MAX) throw refused(`the RSA key has more than ${String(RSA_BITS_MAX)} bits`);
-    if (bitLength(exponent) < 2 || ((exponent.at(-1) ?? 0) & 1) === 0) throw refused('the RSA exponent is weak');
+    if (bitLength(exponent) < 2 || ((exponent.at(-1) ?? 0) & 1) === 0)
+      throw refused('the RSA exponent is weak');
   } else if (curve !== undefined) {
     const point = fields[2];
-    if (fields.length !== 3 || fields[1]?.toString('latin1') !== curve.name || point?.length !== curve.pointBytes || point[0] !== 4) {
+    if (
+      fields.length !== 3 ||
+      fields[1]?.toString('latin1') !== curve.name ||
+      point?.length !== curve.pointBytes ||
+      point[0] !== 4
+    ) {
       throw refused('the ECDSA key does not lie on its curve');
     }
   } else {

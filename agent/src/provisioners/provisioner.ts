@@ -41,7 +41,7 @@ export interface CreateRequest {
 
 /**
  * A driver's reference to one instance: small JSON that is kept in the journal and read again after a restart
- * or an upgrade. `id` is unique within the driver and never used again for another instance.
+ * or an upgrade. `id` is unique within the driver: another token makes another id.
  */
 export interface Handle {
   readonly driver: string;

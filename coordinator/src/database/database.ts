@@ -10,7 +10,10 @@ import type { Tables } from './tables.ts';
  * What a read runs on: `database.read`, a snapshot, or a `Transaction` (which sees its own uncommitted rows). It has
  * no insert, update or delete; raw `sql` runs on it too, and the read-only connection refuses what would write.
  */
-export type Reader = Pick<Kysely<Tables>, 'selectFrom' | 'selectNoFrom' | 'with' | 'fn' | 'case' | 'getExecutor'>;
+export type Reader = Pick<
+  Kysely<Tables>,
+  'selectFrom' | 'selectNoFrom' | 'with' | 'fn' | 'case' | 'getExecutor'
+>;
 
 /** Runs after the commit. It is not awaited; what it throws or rejects with is logged. */
 export type AfterCommit = () => void | Promise<void>;

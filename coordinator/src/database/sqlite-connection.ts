@@ -75,7 +75,9 @@ function toBound(value: unknown): unknown {
       break;
     default:
   }
-  throw new TypeError(`cannot store ${typeof value === 'number' ? value : `a value of type ${typeof value}`}`);
+  throw new TypeError(
+    `cannot store ${typeof value === 'number' ? value : `a value of type ${typeof value}`}`,
+  );
 }
 
 function fromRow(row: Row): Row {
@@ -88,6 +90,7 @@ function fromRow(row: Row): Row {
 
 function toSafeNumber(column: string, value: bigint): number {
   const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new RangeError(`the integer in ${column} is too large for a number`);
+  if (!Number.isSafeInteger(number))
+    throw new RangeError(`the integer in ${column} is too large for a number`);
   return number;
 }

@@ -3,7 +3,13 @@
  * SQLite dialect gets wrong for us is its adapter (it says that DDL is not transactional), its integers (it loses
  * bits) and its speed (it prepares every query again).
  */
-import { DefaultQueryExecutor, DummyDriver, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import {
+  DefaultQueryExecutor,
+  DummyDriver,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely';
 import type { ConnectionProvider, Dialect, KyselyProps } from 'kysely';
 
 /** SQLite's DDL is transactional; where Kysely believes otherwise, a failed migration stays half done. */

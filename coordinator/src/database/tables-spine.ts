@@ -1,4 +1,5 @@
 /** Row types of the tables that migration 0002 makes: accounts, providers, agents, offerings, contracts, evidence. */
+import type { Generated } from 'kysely';
 
 export interface SpineTables {
   accounts: AccountsTable;
@@ -279,7 +280,7 @@ export interface ForksTable {
 
 /** What changed, for the streams of every coordinator process; see jobs/signals.ts. */
 export interface SignalsTable {
-  id: number;
+  id: Generated<number>;
   topic: string;
   key: string;
   at: number;

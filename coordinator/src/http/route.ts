@@ -82,7 +82,10 @@ export interface WriteRoute<
   idempotency: 'required' | 'optional' | 'none';
   /** Pure checks that need no database (signatures of records, SSH keys), before the transaction. */
   prepare?(input: RouteInput<Static<P>, Static<Q>, Static<B>>): void;
-  handle(input: RouteInput<Static<P>, Static<Q>, Static<B>>, trx: Transaction): Promise<RouteAnswer<Static<R>>>;
+  handle(
+    input: RouteInput<Static<P>, Static<Q>, Static<B>>,
+    trx: Transaction,
+  ): Promise<RouteAnswer<Static<R>>>;
 }
 
 /** Answers by itself on `input.raw.reply` (server-sent events, JSON lines, HTML). */

@@ -34,7 +34,10 @@ export class Signals {
 
   /** Starts listening to what is written from now on. */
   async start(): Promise<void> {
-    const row = await this.#db.read.selectFrom('signals').select(sql<number>`coalesce(max(id), 0)`.as('last')).executeTakeFirst();
+    const row = await this.#db.read
+      .selectFrom('signals')
+      .select(sql<number>`coalesce(max(id), 0)`.as('last'))
+      .executeTakeFirst();
     this.#lastId = row?.last ?? 0;
     this.#started = true;
     this.#schedulePoll();
@@ -50,7 +53,10 @@ export class Signals {
 
   /** Records, in `trx`, that something changed; listeners hear of it after the commit. */
   async emit(trx: Transaction, topic: SignalTopic, key: string): Promise<void> {
-    await trx.insertInto('signals').values({ topic, key, at: this.#clock.now() } as never).execute();
+    await trx
+      .insertInto('signals')
+      .values({ topic, key, at: this.#clock.now() })
+      .execute();
     trx.afterCommit(() => this.wake());
   }
 
@@ -83,7 +89,10 @@ export class Signals {
 
   /** Deletes rows that everybody has read. For the housekeeping job. */
   static async prune(trx: Transaction, now: number): Promise<void> {
-    await trx.deleteFrom('signals').where('at', '<', now - KEEP_MS).execute();
+    await trx
+      .deleteFrom('signals')
+      .where('at', '<', now - KEEP_MS)
+      .execute();
   }
 
   async #read(): Promise<void> {
@@ -106,5 +115,10 @@ export class Signals {
 }
 
 function newerThan(reader: Reader, id: number): Promise<{ id: number; topic: string; key: string }[]> {
-  return reader.selectFrom('signals').select(['id', 'topic', 'key']).where('id', '>', id).orderBy('id').execute();
+  return reader
+    .selectFrom('signals')
+    .select(['id', 'topic', 'key'])
+    .where('id', '>', id)
+    .orderBy('id')
+    .execute();
 }

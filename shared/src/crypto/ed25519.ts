@@ -17,13 +17,18 @@ export class SigningKey {
 
   private constructor(key: KeyObject) {
     this.#key = key;
-    this.publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_PREFIX.length).toString('hex');
+    this.publicKey = createPublicKey(key)
+      .export({ format: 'der', type: 'spki' })
+      .subarray(SPKI_PREFIX.length)
+      .toString('hex');
   }
 
   /** Makes the key from its 32-byte seed. */
   static fromSeed(seed: Uint8Array): SigningKey {
     if (seed.length !== 32) throw new Error('an Ed25519 seed has 32 bytes');
-    return new SigningKey(createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' }));
+    return new SigningKey(
+      createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' }),
+    );
   }
 
   /** The 64-byte signature of `message`. Deterministic. */
@@ -53,7 +58,11 @@ export function verifySignature(publicKey: string, message: Uint8Array, signatur
   let key = keyCache.get(publicKey);
   if (key === undefined) {
     if (!/^[0-9a-f]{64}$/.test(publicKey)) return false;
-    key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, fromHex(publicKey)]), format: 'der', type: 'spki' });
+    key = createPublicKey({
+      key: Buffer.concat([SPKI_PREFIX, fromHex(publicKey)]),
+      format: 'der',
+      type: 'spki',
+    });
     if (keyCache.size >= KEY_CACHE_MAX) keyCache.clear();
     keyCache.set(publicKey, key);
   }
@@ -66,4 +75,3 @@ export function seedFromHex(text: string): Uint8Array {
   if (seed.length !== 32) throw new Error('an Ed25519 seed has 32 bytes');
   return seed;
 }
-

@@ -65,7 +65,8 @@ function parseHeader(text: string): { typ: string; kid: string } | null {
   const header = bytes === null ? undefined : parseJson(bytes);
   if (typeof header !== 'object' || header === null) return null;
   const { alg, typ, kid, ...rest } = header as Record<string, unknown>;
-  if (alg !== 'EdDSA' || typeof typ !== 'string' || typeof kid !== 'string' || !/^[0-9a-f]{64}$/.test(kid)) return null;
+  if (alg !== 'EdDSA' || typeof typ !== 'string' || typeof kid !== 'string' || !/^[0-9a-f]{64}$/.test(kid))
+    return null;
   if (Object.keys(rest).length > 0) return null;
   if (headerCache.size >= HEADER_CACHE_MAX) headerCache.clear();
   headerCache.set(text, { typ, kid });

@@ -11,7 +11,8 @@ export const PUBLIC_KEY_PATTERN = '^[0-9a-f]{64}$';
  * subgroup: under those a signature can be forged or is not unique.
  */
 export function parsePublicKey(text: string): string {
-  if (!/^[0-9a-f]{64}$/.test(text)) throw new AppError('KEY_WEAK', 'A public key is 32 bytes in lower-case hex.');
+  if (!/^[0-9a-f]{64}$/.test(text))
+    throw new AppError('KEY_WEAK', 'A public key is 32 bytes in lower-case hex.');
   let point: Point;
   try {
     point = Point.fromHex(text);

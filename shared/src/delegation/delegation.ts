@@ -11,7 +11,13 @@ import { AppError } from '../errors.ts';
 export const GRANT_TYP = 'dc-grant';
 export const DELEGATION_TYP = 'dc-delegation';
 
-export const AGENT_PERMISSIONS = ['provision', 'health_check', 'heartbeat', 'fetch_contracts', 'dns_manage'] as const;
+export const AGENT_PERMISSIONS = [
+  'provision',
+  'health_check',
+  'heartbeat',
+  'fetch_contracts',
+  'dns_manage',
+] as const;
 export type AgentPermission = (typeof AGENT_PERMISSIONS)[number];
 
 /** The payload of a grant. Times in seconds since the Unix epoch. */
@@ -51,7 +57,11 @@ export function signGrant(payload: GrantPayload, providerKey: SigningKey): strin
 
 /** Signs a delegation for `agentKey` with the key of the setup token. */
 export function signDelegation(grant: string, agentKey: string, iatS: number, setupKey: SigningKey): string {
-  return signJws(DELEGATION_TYP, { iss: setupKey.publicKey, sub: agentKey, grant: hashJws(grant), iat: iatS }, setupKey);
+  return signJws(
+    DELEGATION_TYP,
+    { iss: setupKey.publicKey, sub: agentKey, grant: hashJws(grant), iat: iatS },
+    setupKey,
+  );
 }
 
 /** Reads and verifies a grant. Throws GRANT_INVALID. */
@@ -82,7 +92,12 @@ export function verifyDelegation(grantCompact: string, delegationCompact: string
   if (jws === null || !verifyJws(jws, DELEGATION_TYP)) throw invalid('the delegation has no valid signature');
   if (jws.kid !== grant.sub) throw invalid('the delegation is not signed by the setup token of the grant');
   const { iss, sub, grant: grantHash } = (jws.payload ?? {}) as Record<string, unknown>;
-  if (iss !== jws.kid || typeof sub !== 'string' || !/^[0-9a-f]{64}$/.test(sub) || grantHash !== hashJws(grantCompact)) {
+  if (
+    iss !== jws.kid ||
+    typeof sub !== 'string' ||
+    !/^[0-9a-f]{64}$/.test(sub) ||
+    grantHash !== hashJws(grantCompact)
+  ) {
     throw invalid('the delegation does not belong to the grant');
   }
   return {

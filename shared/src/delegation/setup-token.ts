@@ -25,7 +25,8 @@ const BODY_BYTES = 1 + 3 * 32;
 
 /** Writes a token from its two 32-byte secrets and the provider's public key in hex. */
 export function formatSetupToken(seed: Uint8Array, sealSecret: Uint8Array, providerKey: string): string {
-  if (seed.length !== 32 || sealSecret.length !== 32) throw new Error('a setup token holds two secrets of 32 bytes');
+  if (seed.length !== 32 || sealSecret.length !== 32)
+    throw new Error('a setup token holds two secrets of 32 bytes');
   const body = Buffer.concat([Buffer.from([VERSION]), seed, sealSecret, fromHex(providerKey)]);
   return PREFIX + Buffer.concat([body, checksum(body)]).toString('base64url');
 }
@@ -34,9 +35,11 @@ export function formatSetupToken(seed: Uint8Array, sealSecret: Uint8Array, provi
 export function parseSetupToken(text: string): SetupToken {
   const trimmed = text.trim();
   const bytes = trimmed.startsWith(PREFIX) ? fromBase64Url(trimmed.slice(PREFIX.length)) : null;
-  if (bytes?.length !== BODY_BYTES + 4) throw new AppError('SETUP_TOKEN_INVALID', 'The setup token is cut off or has a wrong form.');
+  if (bytes?.length !== BODY_BYTES + 4)
+    throw new AppError('SETUP_TOKEN_INVALID', 'The setup token is cut off or has a wrong form.');
   const body = bytes.subarray(0, BODY_BYTES);
-  if (!checksum(body).equals(bytes.subarray(BODY_BYTES))) throw new AppError('SETUP_TOKEN_INVALID', 'The setup token has a typing error.');
+  if (!checksum(body).equals(bytes.subarray(BODY_BYTES)))
+    throw new AppError('SETUP_TOKEN_INVALID', 'The setup token has a typing error.');
   if (body[0] !== VERSION) throw new AppError('SETUP_TOKEN_INVALID', 'The setup token is for a newer agent.');
   return {
     setupKey: SigningKey.fromSeed(body.subarray(1, 33)),
@@ -50,7 +53,9 @@ export function parseSetupToken(text: string): SetupToken {
  * provider's agents share it and nobody else can make it.
  */
 export function deriveSealSecret(providerKey: SigningKey): Uint8Array {
-  return createHash('sha256').update(providerKey.sign(Buffer.from('dc-seal-secret-v1'))).digest();
+  return createHash('sha256')
+    .update(providerKey.sign(Buffer.from('dc-seal-secret-v1')))
+    .digest();
 }
 
 function checksum(body: Uint8Array): Buffer {

@@ -73,7 +73,9 @@ export function signCheckpoint(payload: CheckpointPayload, key: SigningKey): str
 }
 
 /** Reads and verifies a checkpoint; null where form, typ or signature is wrong. */
-export function verifyCheckpoint(compact: string): { coordinator: string; payload: CheckpointPayload } | null {
+export function verifyCheckpoint(
+  compact: string,
+): { coordinator: string; payload: CheckpointPayload } | null {
   const jws = parseJws(compact);
   if (jws === null || !verifyJws(jws, CHECKPOINT_TYP)) return null;
   const payload = jws.payload as Partial<CheckpointPayload> | null;
@@ -86,7 +88,10 @@ export function verifyCheckpoint(compact: string): { coordinator: string; payloa
 /** Whether a decoded payload has the form of a record: exactly its members, each of its type. */
 function isRecordPayload(value: unknown): value is RecordPayload {
   if (typeof value !== 'object' || value === null) return false;
-  const { seq, prev, at, environment, kind, contract_id, epoch, data, ...rest } = value as Record<string, unknown>;
+  const { seq, prev, at, environment, kind, contract_id, epoch, data, ...rest } = value as Record<
+    string,
+    unknown
+  >;
   return (
     Object.keys(rest).length === 0 &&
     isCount(seq) &&
@@ -106,4 +111,5 @@ function isRecordPayload(value: unknown): value is RecordPayload {
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isShort = (value: unknown): value is string => typeof value === 'string' && value.length >= 1 && value.length <= 64;
+const isShort = (value: unknown): value is string =>
+  typeof value === 'string' && value.length >= 1 && value.length <= 64;

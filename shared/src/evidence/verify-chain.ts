@@ -29,7 +29,8 @@ export function verifyEvidence(lines: Iterable<string>, coordinatorKey?: string)
     if (line.trim() === '') continue;
     const entry = parseLine(line, number);
     if (entry.record !== undefined) addRecord(chains, entry.record, number);
-    else if (entry.checkpoint !== undefined) checkCheckpoint(chains, entry.checkpoint, number, coordinatorKey);
+    else if (entry.checkpoint !== undefined)
+      checkCheckpoint(chains, entry.checkpoint, number, coordinatorKey);
     else throw fault(number, 'it holds neither a record nor a checkpoint');
   }
   const agents = [...chains].map(([agent, chain]) => ({
@@ -53,13 +54,16 @@ interface Chain {
 
 function addRecord(chains: Map<string, Chain>, compact: string, number: number): void {
   const record = verifyRecord(compact);
-  if (record === null) throw fault(number, `${nameBrokenRecord(chains, compact)} has no valid signature or form`);
+  if (record === null)
+    throw fault(number, `${nameBrokenRecord(chains, compact)} has no valid signature or form`);
   const chain = chains.get(record.agent) ?? { hashes: [], checkpoints: 0 };
   chains.set(record.agent, chain);
   const { seq, prev } = record.payload;
   const name = nameRecord(record.agent, seq);
-  if (seq !== chain.hashes.length + 1) throw fault(number, `${name} stands where record ${String(chain.hashes.length + 1)} should`);
-  if (prev !== (chain.hashes.at(-1) ?? CHAIN_START)) throw fault(number, `${name} does not link to the record before it`);
+  if (seq !== chain.hashes.length + 1)
+    throw fault(number, `${name} stands where record ${String(chain.hashes.length + 1)} should`);
+  if (prev !== (chain.hashes.at(-1) ?? CHAIN_START))
+    throw fault(number, `${name} does not link to the record before it`);
   chain.hashes.push(record.hash);
 }
 
@@ -73,9 +77,15 @@ function nameBrokenRecord(chains: Map<string, Chain>, compact: string): string {
   return nameRecord(agent, chain.hashes.length + 1);
 }
 
-const nameRecord = (agent: string, seq: number): string => `record ${String(seq)} of agent ${agent.slice(0, 16)}`;
+const nameRecord = (agent: string, seq: number): string =>
+  `record ${String(seq)} of agent ${agent.slice(0, 16)}`;
 
-function checkCheckpoint(chains: Map<string, Chain>, compact: string, number: number, coordinatorKey?: string): void {
+function checkCheckpoint(
+  chains: Map<string, Chain>,
+  compact: string,
+  number: number,
+  coordinatorKey?: string,
+): void {
   const checkpoint = verifyCheckpoint(compact);
   if (checkpoint === null) throw fault(number, 'the checkpoint has no valid signature');
   if (coordinatorKey !== undefined && checkpoint.coordinator !== coordinatorKey) {
@@ -84,7 +94,10 @@ function checkCheckpoint(chains: Map<string, Chain>, compact: string, number: nu
   const { agent, seq, hash } = checkpoint.payload;
   const chain = chains.get(agent);
   if (chain?.hashes[seq - 1] !== hash) {
-    throw fault(number, `the checkpoint of record ${String(seq)} of agent ${agent.slice(0, 16)} does not match the record`);
+    throw fault(
+      number,
+      `the checkpoint of record ${String(seq)} of agent ${agent.slice(0, 16)} does not match the record`,
+    );
   }
   chain.checkpoints += 1;
 }

@@ -8,7 +8,14 @@ import { AppError } from '../errors.ts';
 
 export const ORDER_TYP = 'dc-order';
 
-export const ORDER_KINDS = ['provision', 'stop', 'start', 'destroy', 'reset_password', 'rotate_ssh_key'] as const;
+export const ORDER_KINDS = [
+  'provision',
+  'stop',
+  'start',
+  'destroy',
+  'reset_password',
+  'rotate_ssh_key',
+] as const;
 export type OrderKind = (typeof ORDER_KINDS)[number];
 
 /** What to build. */

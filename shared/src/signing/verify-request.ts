@@ -44,7 +44,9 @@ export function verifyRequest(request: IncomingRequest, nowMs: number): Verified
   const signature = parseSignature(single(request.headers, 'signature'));
   const hasBody = request.body.length > 0;
   checkComponents(input.components, hasBody);
-  const contentDigest = hasBody ? checkDigest(single(request.headers, 'content-digest'), request.body) : undefined;
+  const contentDigest = hasBody
+    ? checkDigest(single(request.headers, 'content-digest'), request.body)
+    : undefined;
   checkTime(input, nowMs);
   const question = request.target.indexOf('?');
   const base = buildSignatureBase(
@@ -77,7 +79,10 @@ const INPUT_MEMBER = new RegExp(
   `(?:^|,[ \\t]*)${SIGNATURE_LABEL}=(\\(((?:"[a-z0-9@-]+"[ ]?)*)\\)((?:;[a-z]+=(?:"[^"\\\\,]*"|-?[0-9]{1,15}))*))[ \\t]*(?=,|$)`,
   'g',
 );
-const SIGNATURE_MEMBER = new RegExp(`(?:^|,[ \\t]*)${SIGNATURE_LABEL}=:([A-Za-z0-9+/]+=*):[ \\t]*(?=,|$)`, 'g');
+const SIGNATURE_MEMBER = new RegExp(
+  `(?:^|,[ \\t]*)${SIGNATURE_LABEL}=:([A-Za-z0-9+/]+=*):[ \\t]*(?=,|$)`,
+  'g',
+);
 
 function parseSignatureInput(header: string): SignatureInput {
   const [, raw = '', names = '', tail = ''] = onlyMatch(header, INPUT_MEMBER, 'Signature-Input');
@@ -87,7 +92,8 @@ function parseSignatureInput(header: string): SignatureInput {
     parameters.set(name, text ?? Number(integer));
   }
   const known = new Set(['created', 'expires', 'nonce', 'keyid', 'alg', 'tag']);
-  for (const name of parameters.keys()) if (!known.has(name)) throw malformed(`the parameter ${name} is not known`);
+  for (const name of parameters.keys())
+    if (!known.has(name)) throw malformed(`the parameter ${name} is not known`);
   const created = parameters.get('created');
   const expires = parameters.get('expires');
   const nonce = parameters.get('nonce');
@@ -97,7 +103,8 @@ function parseSignatureInput(header: string): SignatureInput {
   if (typeof nonce !== 'string' || !/^[A-Za-z0-9_-]{22,128}={0,2}$/.test(nonce)) {
     throw malformed('nonce must be at least 16 random bytes in base64url');
   }
-  if (typeof keyid !== 'string' || !/^[0-9a-f]{64}$/.test(keyid)) throw malformed('keyid must be the public key in lower-case hex');
+  if (typeof keyid !== 'string' || !/^[0-9a-f]{64}$/.test(keyid))
+    throw malformed('keyid must be the public key in lower-case hex');
   if (parameters.get('alg') !== 'ed25519') throw malformed('alg must be "ed25519"');
   if (parameters.get('tag') !== SIGNATURE_TAG) throw malformed(`tag must be "${SIGNATURE_TAG}"`);
   return { raw, components: names.match(/[a-z0-9@-]+/g) ?? [], created, expires, nonce, keyid };
@@ -106,7 +113,8 @@ function parseSignatureInput(header: string): SignatureInput {
 function parseSignature(header: string): Buffer {
   const [, text = ''] = onlyMatch(header, SIGNATURE_MEMBER, 'Signature');
   const bytes = Buffer.from(text, 'base64');
-  if (bytes.length !== 64 || bytes.toString('base64') !== text) throw malformed('the signature must be 64 bytes in base64');
+  if (bytes.length !== 64 || bytes.toString('base64') !== text)
+    throw malformed('the signature must be 64 bytes in base64');
   return bytes;
 }
 
@@ -120,7 +128,8 @@ function onlyMatch(header: string, pattern: RegExp, name: string): RegExpMatchAr
 function checkComponents(components: readonly string[], hasBody: boolean): void {
   const expected = coveredComponents(hasBody);
   const same = components.length === expected.length && expected.every((name) => components.includes(name));
-  if (!same) throw malformed(`the signature must cover exactly ${expected.map((name) => `"${name}"`).join(' ')}`);
+  if (!same)
+    throw malformed(`the signature must cover exactly ${expected.map((name) => `"${name}"`).join(' ')}`);
 }
 
 /** Checks the digest and returns the header as it was signed. Other algorithms beside sha-256 are allowed. */
@@ -144,7 +153,8 @@ function checkTime(input: SignatureInput, nowMs: number): void {
 function single(headers: IncomingRequest['headers'], name: string): string {
   const value = headers[name];
   if (typeof value !== 'string') {
-    if (name === 'content-digest') throw new AppError('DIGEST_MISMATCH', 'A request with a body needs one Content-Digest.');
+    if (name === 'content-digest')
+      throw new AppError('DIGEST_MISMATCH', 'A request with a body needs one Content-Digest.');
     throw malformed(`the header ${name} must be there once`);
   }
   return value;

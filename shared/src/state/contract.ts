@@ -55,7 +55,14 @@ export function isTerminal(state: ContractState): boolean {
   return Object.keys(CONTRACT_TRANSITIONS[state]).length === 0;
 }
 
-export const PAYMENT_STATES = ['pending', 'succeeded', 'failed', 'partially_refunded', 'refunded', 'disputed'] as const;
+export const PAYMENT_STATES = [
+  'pending',
+  'succeeded',
+  'failed',
+  'partially_refunded',
+  'refunded',
+  'disputed',
+] as const;
 export type PaymentState = (typeof PAYMENT_STATES)[number];
 export const PAYMENT_EVENTS = ['succeed', 'fail', 'refund_part', 'refund_all', 'dispute'] as const;
 export type PaymentEvent = (typeof PAYMENT_EVENTS)[number];

@@ -25,12 +25,14 @@ export const AddKey = closed({
   label: Type.Optional(Label),
   proof: Type.String({
     pattern: '^[0-9a-f]{128}$',
-    description: 'The new key’s Ed25519 signature, in hex, over the UTF-8 text "dc-add-key\\n<account pubkey>\\n<new key>"',
+    description:
+      'The new key’s Ed25519 signature, in hex, over the UTF-8 text "dc-add-key\\n<account pubkey>\\n<new key>"',
   }),
 });
 
 /** The text that a new key signs to prove that its holder wants it in that account. */
-export const addKeyText = (accountKey: string, newKey: string): string => `dc-add-key\n${accountKey}\n${newKey}`;
+export const addKeyText = (accountKey: string, newKey: string): string =>
+  `dc-add-key\n${accountKey}\n${newKey}`;
 
 export const CreateChallenge = closed({ public_key: PublicKey });
 export const Challenge = closed({ challenge: Type.String(), expires_at: Timestamp });
@@ -45,4 +47,5 @@ export const CreateSession = closed({
 export const Session = closed({ account: Account, expires_at: Timestamp });
 
 /** The text that a key signs to log in. The authority keeps another site from passing the challenge on. */
-export const loginText = (authority: string, challenge: string): string => `dc-login\n${authority}\n${challenge}`;
+export const loginText = (authority: string, challenge: string): string =>
+  `dc-login\n${authority}\n${challenge}`;

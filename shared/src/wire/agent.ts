@@ -5,7 +5,10 @@ import { ORDER_KINDS } from '../orders/order.ts';
 import { closed, CompactJws, nullable, PublicKey, Timestamp, Uuid } from './common.ts';
 
 export const RegisterAgent = closed({
-  delegation: Type.String({ ...CompactJws, description: 'A dc-delegation JWS: the setup token’s key for this agent key' }),
+  delegation: Type.String({
+    ...CompactJws,
+    description: 'A dc-delegation JWS: the setup token’s key for this agent key',
+  }),
   label: Type.Optional(Type.String({ maxLength: 64 })),
 });
 export const Registration = closed({
@@ -22,7 +25,9 @@ export type WireRegistration = Static<typeof Registration>;
 
 export const Heartbeat = closed({
   version: Type.String({ maxLength: 64 }),
-  journal_id: Type.Optional(Type.String({ maxLength: 64, description: 'Tells two agents with one key apart' })),
+  journal_id: Type.Optional(
+    Type.String({ maxLength: 64, description: 'Tells two agents with one key apart' }),
+  ),
   capabilities: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.Unknown())),
   capacity: Type.Optional(
     closed({
@@ -62,18 +67,28 @@ export const Leases = closed({ leases: Type.Array(Lease) });
 export const RenewLease = closed({ epoch: Type.Integer({ minimum: 1 }) });
 export const RenewedLease = closed({ epoch: Type.Integer(), expires_at: Timestamp, ttl_ms: Type.Integer() });
 
-export const RETURN_CODES = ['capacity', 'unsupported', 'maintenance', 'backend_unavailable', 'refused'] as const;
+export const RETURN_CODES = [
+  'capacity',
+  'unsupported',
+  'maintenance',
+  'backend_unavailable',
+  'refused',
+] as const;
 export const ReturnWork = closed({
   epoch: Type.Integer({ minimum: 1 }),
   code: Type.Enum([...RETURN_CODES]),
   detail: Type.String({ maxLength: 500 }),
-  nothing_made: Type.Boolean({ description: 'True only where the agent knows that it made nothing for this contract' }),
+  nothing_made: Type.Boolean({
+    description: 'True only where the agent knows that it made nothing for this contract',
+  }),
 });
 export type WireReturnWork = Static<typeof ReturnWork>;
 
 export const RECORDS_MAX = 500;
 export const SubmitRecord = closed({ record: CompactJws });
-export const SubmitRecords = closed({ records: Type.Array(CompactJws, { minItems: 1, maxItems: RECORDS_MAX }) });
+export const SubmitRecords = closed({
+  records: Type.Array(CompactJws, { minItems: 1, maxItems: RECORDS_MAX }),
+});
 export const RecordResult = closed({
   seq: Type.Integer(),
   outcome: Type.Enum(['applied', 'already_applied', 'not_applied']),

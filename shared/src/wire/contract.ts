@@ -74,7 +74,10 @@ export const CreateContract = closed({
 export type WireCreateContract = Static<typeof CreateContract>;
 
 export const CancelContract = closed({ reason: Type.Optional(Type.String({ maxLength: 500 })) });
-export const RespondContract = closed({ accept: Type.Boolean(), reason: Type.Optional(Type.String({ maxLength: 500 })) });
+export const RespondContract = closed({
+  accept: Type.Boolean(),
+  reason: Type.Optional(Type.String({ maxLength: 500 })),
+});
 
 export const ContractQuery = closed({ ...ListQuery, state: Type.Optional(ContractStateSchema) });
 

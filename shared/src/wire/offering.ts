@@ -1,7 +1,16 @@
 /** Offerings and providers on the wire. */
 import { Type, type Static } from 'typebox';
 import { AGENT_PERMISSIONS } from '../delegation/delegation.ts';
-import { closed, CompactJws, ListQuery, MoneySchema, nullable, PublicKey, Timestamp, Uuid } from './common.ts';
+import {
+  closed,
+  CompactJws,
+  ListQuery,
+  MoneySchema,
+  nullable,
+  PublicKey,
+  Timestamp,
+  Uuid,
+} from './common.ts';
 
 const Country = Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2' });
 const Amount = Type.String({ pattern: '^(0|[1-9][0-9]{0,17})$' });
@@ -65,7 +74,11 @@ export const Provider = closed({
       online: Type.Boolean(),
       last_heartbeat_at: nullable(Timestamp),
       version: nullable(Type.String()),
-      evidence: closed({ records: Type.Integer(), gap_from_seq: nullable(Type.Integer()), fork_at_seq: nullable(Type.Integer()) }),
+      evidence: closed({
+        records: Type.Integer(),
+        gap_from_seq: nullable(Type.Integer()),
+        fork_at_seq: nullable(Type.Integer()),
+      }),
     }),
   ),
 });
