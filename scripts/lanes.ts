@@ -1,0 +1,48 @@
+/**
+ * The lanes of `npm test`, in order: what each runs, and which programs of the system it needs.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+
+/** A program of the system that a lane needs, and the Debian package that brings it. */
+export interface Need {
+  readonly program: string;
+  readonly debianPackage: string;
+}
+
+/** One command of the check lane: its name in the output, and its arguments (a program of node_modules/.bin first). */
+export interface Check {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+}
+
+/** One lane: some commands that pass or fail as a whole, or a vitest project whose tests are counted. */
+export type Lane = { readonly name: string; readonly needs: readonly Need[] } & (
+  { readonly checks: readonly Check[] } | { readonly project: string }
+);
+
+const SSH: Need = { program: 'ssh', debianPackage: 'openssh-client' };
+const CHROMIUM: Need = { program: 'chromium', debianPackage: 'chromium' };
+
+/** Every lane, in the order in which they run: the quick ones first. */
+export const LANES: readonly Lane[] = [
+  {
+    name: 'check',
+    needs: [],
+    checks: [
+      { name: 'format', command: ['prettier', '--check', '--log-level=warn', '.'] },
+      { name: 'types', command: ['tsc', '-b'] },
+      { name: 'lint', command: ['eslint', '--max-warnings=0', '.'] },
+      { name: 'unused', command: ['knip', '--no-progress'] },
+    ],
+  },
+  { name: 'unit', needs: [], project: 'unit' },
+  { name: 'e2e', needs: [SSH], project: 'e2e' },
+  { name: 'browser', needs: [SSH, CHROMIUM], project: 'browser' },
+];
+
+/** The needs that this machine does not meet. */
+export function missingNeeds(needs: readonly Need[], searchPath: string): Need[] {
+  const folders = searchPath.split(path.delimiter).filter((folder) => folder !== '');
+  return needs.filter(({ program }) => !folders.some((folder) => existsSync(path.join(folder, program))));
+}

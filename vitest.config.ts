@@ -1,0 +1,38 @@
+/**
+ * The test lanes as vitest projects; `scripts/test.ts` runs them one after another. Nothing is retried: a test that
+ * fails now and then is a bug. `@dc/shared/*` needs no alias: the package's exports map names its TypeScript sources.
+ */
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    retry: 0,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['{agent,coordinator,shared}/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+        },
+      },
+      {
+        // Real processes and real logins: each file has the machine to itself, and 2 slow cores are enough.
+        test: {
+          name: 'e2e',
+          include: ['e2e/*.test.ts', 'installer/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['e2e/browser/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
