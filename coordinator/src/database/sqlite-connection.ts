@@ -26,8 +26,7 @@ export class SqliteConnection implements DatabaseConnection {
     handle.defaultSafeIntegers(true);
   }
 
-  // Async because Kysely wants a promise of it, and so that a constraint violation is a rejection.
-  // eslint-disable-next-line @typescript-eslint/require-await -- see above
+  /** Async so that a constraint violation is a rejection; the query itself has run when this returns. */
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const statement = this.#prepare(query.sql);
     const parameters = query.parameters.map(toBound);

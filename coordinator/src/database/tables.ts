@@ -7,11 +7,18 @@ import type { SpineTables } from './tables-spine.ts';
 
 /** Table name → row. A migration that makes a table adds its row type here. */
 export interface Tables extends SpineTables {
+  migrations: MigrationsTable;
   meta: MetaTable;
   outbox: OutboxTable;
   ledger_sets: LedgerSetsTable;
   ledger_postings: LedgerPostingsTable;
   ledger_seals: LedgerSealsTable;
+}
+
+/** The migrations that this file has had; see migrate.ts. */
+export interface MigrationsTable {
+  name: string;
+  applied_at: number;
 }
 
 /** Facts about this installation, one a row. */

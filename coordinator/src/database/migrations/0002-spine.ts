@@ -1,5 +1,6 @@
 /** Accounts, providers, agents, offerings, contracts, work, evidence and signals: the tables of the first slice. */
-import { sql, type Kysely } from 'kysely';
+import type { Transaction } from '../database.ts';
+import { runStatements } from './migration.ts';
 
 const STATEMENTS: readonly string[] = [
   `create table accounts (
@@ -108,6 +109,6 @@ const STATEMENTS: readonly string[] = [
 ];
 
 /** Makes the tables. Runs once, in one transaction. */
-export async function up(db: Kysely<unknown>): Promise<void> {
-  for (const statement of STATEMENTS) await sql.raw(statement).execute(db);
+export async function up(trx: Transaction): Promise<void> {
+  await runStatements(trx, STATEMENTS);
 }

@@ -1,0 +1,30 @@
+/** How values lie in columns: the codecs that every store uses, so that both engines give the same answers. */
+import { makeMoney } from '@dc/shared/money/money';
+import type { Money } from '@dc/shared/money/money';
+
+/** A money value from an `…_e9s` column and the currency beside it. Throws MONEY_RANGE or REQUEST_INVALID on rubbish. */
+export function moneyFromColumns(amountE9s: bigint, currency: string): Money {
+  return makeMoney(amountE9s, currency);
+}
+
+/** RFC 3339 in UTC with milliseconds, as on the wire, of an `…_at` column. */
+export function timeToWire(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+/** The same for a column that may be empty. */
+export function timeOrNullToWire(atMs: number | null): string | null {
+  return atMs === null ? null : timeToWire(atMs);
+}
+
+/** JSON as text. Throws a TypeError on what JSON cannot say (a bigint, undefined): nothing is dropped silently. */
+export function jsonToColumn(value: unknown): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError('a JSON column cannot hold undefined or a function');
+  return text;
+}
+
+/** The value of a JSON column. The caller knows its type, because only this program wrote it. */
+export function jsonFromColumn<T>(text: string): T {
+  return JSON.parse(text) as T;
+}
