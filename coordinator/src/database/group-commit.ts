@@ -7,7 +7,6 @@
  * - A job's queries throw once it has ended: a stray one can never land in another job's savepoint.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type BetterSqlite3 from 'better-sqlite3';
 import type { ConnectionProvider, DatabaseConnection } from 'kysely';
 import type { BaseLogger } from 'pino';
@@ -16,6 +15,7 @@ import type { Clock } from '@dc/shared/clock';
 import { AppError } from '@dc/shared/errors';
 import { randomFraction } from '@dc/shared/random';
 import type { Random } from '@dc/shared/random';
+import { nextTurn } from '../lib/system-clock.ts';
 import { Transaction } from './database.ts';
 import type { AfterCommit } from './database.ts';
 import { kyselyOn } from './sqlite-dialect.ts';
@@ -23,7 +23,7 @@ import { isBusy, isConstraintViolation, toCallerError } from './sqlite-errors.ts
 
 /** Enough to share a flush among every request of one turn of the event loop; small enough to let reads in between. */
 const BATCH_MAX = 256;
-/** At some 10,000 writes a second this is about a second of work: waiting longer helps nobody. */
+/** Less than a second of work on a good disk, a few on a bad one: longer in the queue helps nobody. */
 const QUEUE_MAX = 10_000;
 /** A job is a few queries. One that takes this long waits for something that is not the database. */
 const JOB_DEADLINE_MS = 10_000;

@@ -19,3 +19,11 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * Resolves when whatever the sockets brought in this turn of the event loop has been handed to its handlers. Not a
+ * measure of time: it is the same under a virtual clock.
+ */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

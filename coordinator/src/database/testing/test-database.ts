@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
-import type { Clock } from '@dc/shared/clock';
 import { systemClock } from '../../lib/system-clock.ts';
 import { systemRandom } from '../../lib/system-random.ts';
 import type { Database } from '../database.ts';
 import { migrate } from '../migrate.ts';
 import { MIGRATIONS } from '../migrations/index.ts';
 import { openDatabase } from '../open-database.ts';
+import type { OpenDatabaseOptions } from '../open-database.ts';
 
 /** A database of a test, and its file for those who open it a second time. */
 export interface TestDatabase extends Database {
@@ -24,21 +24,26 @@ export interface TestDatabase extends Database {
 let template: Buffer | undefined;
 
 /** Opens a fresh database. Call it in a test or a beforeEach: it cleans up by itself. */
-export async function openTestDatabase(options: { clock?: Clock } = {}): Promise<TestDatabase> {
-  const { clock = systemClock } = options;
+export async function openTestDatabase(
+  options: Omit<Partial<OpenDatabaseOptions>, 'file'> = {},
+): Promise<TestDatabase> {
   const file = join(testFolder(), 'test.sqlite');
-  const open = (): Database =>
-    openDatabase({ file, clock, random: systemRandom, log: pino({ level: 'silent' }) });
   if (template === undefined) {
-    const empty = open();
-    await migrate(empty, clock, MIGRATIONS);
+    const empty = openFile(file);
+    await migrate(empty, systemClock, MIGRATIONS);
     await empty.close();
     template = readFileSync(file);
   }
   writeFileSync(file, template);
-  const database = open();
+  return { ...openFile(file, options), file };
+}
+
+/** Opens a file as it is, for tests of more than one database on it. Closes it after the test. */
+export function openFile(file: string, options: Omit<Partial<OpenDatabaseOptions>, 'file'> = {}): Database {
+  const log = pino({ level: 'silent' });
+  const database = openDatabase({ clock: systemClock, random: systemRandom, log, ...options, file });
   onTestFinished(() => database.close());
-  return { ...database, file };
+  return database;
 }
 
 /** A temporary folder that lives as long as the test, and longer when it failed. */
