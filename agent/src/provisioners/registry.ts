@@ -1,0 +1,73 @@
+/** The drivers that a configuration can name. Each is loaded when it is opened, with its packages. */
+import type { TSchema } from 'typebox';
+import Value from 'typebox/value';
+import type { Clock } from '@dc/shared/clock';
+import { AppError, type FieldProblem } from '@dc/shared/errors';
+import type { Random } from '@dc/shared/random';
+import { LocalOptionsSchema, problemsOfLocalOptions, type LocalOptions } from './local/local-options.ts';
+import type { Provisioner } from './provisioner.ts';
+
+/** What a driver gets from the agent. */
+export interface ProvisionerContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The provider's 32-byte seal secret. */
+  readonly sealSecret: Uint8Array;
+  /** A folder of this driver's own; the driver makes it. Absolute. */
+  readonly stateDir: string;
+}
+
+/** A kind of backend. */
+export interface Driver {
+  /** The options in the configuration, with unknown keys refused. */
+  readonly optionsSchema: TSchema;
+  /** What is wrong beyond the schema, with JSON pointers into the options. Called with options that fit it. */
+  problemsOf(options: unknown): FieldProblem[];
+  /** Opens the backend. Options are valid. */
+  open(options: unknown, context: ProvisionerContext): Promise<Provisioner>;
+}
+
+/** Every driver by the name that the configuration uses. */
+export const DRIVERS: Readonly<Record<string, Driver>> = {
+  local: {
+    optionsSchema: LocalOptionsSchema,
+    problemsOf: (options) => problemsOfLocalOptions(options as LocalOptions),
+    open: async (options, context) => {
+      const { LocalProvisioner } = await import('./local/local-provisioner.ts');
+      return LocalProvisioner.open(options as LocalOptions, context);
+    },
+  },
+};
+
+/** Everything that is wrong with a driver's options; empty when they can be opened. */
+export function problemsOfOptions(kind: string, options: unknown): FieldProblem[] {
+  const driver = driverOf(kind);
+  if (driver === undefined) {
+    const known = Object.keys(DRIVERS).join(', ');
+    return [{ pointer: '', detail: `there is no driver ${JSON.stringify(kind)}; there is: ${known}` }];
+  }
+  const problems = Value.Errors(driver.optionsSchema, options).map((error) => ({
+    pointer: error.instancePath,
+    detail: error.message,
+  }));
+  return problems.length > 0 ? problems : driver.problemsOf(options);
+}
+
+/** Opens the driver of this kind. CONFIG_INVALID with one field for each problem when the options are not valid. */
+export async function openProvisioner(
+  kind: string,
+  options: unknown,
+  context: ProvisionerContext,
+): Promise<Provisioner> {
+  const fields = problemsOfOptions(kind, options);
+  const driver = driverOf(kind);
+  if (fields.length > 0 || driver === undefined) {
+    const said = fields.map(({ pointer, detail }) => `${pointer || '/'}: ${detail}`).join('; ');
+    throw new AppError('CONFIG_INVALID', `The options of the driver are not valid: ${said}.`, { fields });
+  }
+  return driver.open(options, context);
+}
+
+function driverOf(kind: string): Driver | undefined {
+  return Object.hasOwn(DRIVERS, kind) ? DRIVERS[kind] : undefined;
+}
