@@ -4,7 +4,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static, TSchema } from 'typebox';
-import type { ErrorCode } from '@dc/shared/errors';
+import type { AppError, ErrorCode } from '@dc/shared/errors';
 import type { Transaction } from '../database/database.ts';
 import type { Permission, Principal } from './principal.ts';
 
@@ -23,12 +23,13 @@ export interface RouteInput<Params = unknown, Query = unknown, Body = unknown> {
   raw: { request: FastifyRequest; reply: FastifyReply };
 }
 
-/** A handler's answer. `headers` are added to the response. */
-export interface RouteAnswer<Body = unknown> {
-  status: number;
-  body: Body;
-  headers?: Record<string, string>;
-}
+/**
+ * A handler's answer. `headers` are added to the response. A thrown error rolls the transaction back; `refused`
+ * answers the error as well, but keeps what was written (the proof of a fork, say).
+ */
+export type RouteAnswer<Body = unknown> =
+  | { status: number; body: Body; headers?: Record<string, string> }
+  | { refused: AppError };
 
 interface RouteSchemas<P extends TSchema, Q extends TSchema, B extends TSchema, R extends TSchema> {
   params?: P;
@@ -76,6 +77,7 @@ export interface WriteRoute<
   Q extends TSchema = TSchema,
   B extends TSchema = TSchema,
   R extends TSchema = TSchema,
+  Prepared = unknown,
 > extends RouteBase<P, Q, B, R> {
   kind: 'write';
   /** `required`: refuses a call without an Idempotency-Key; `optional`: keeps the answer when there is one. */
@@ -111,9 +113,13 @@ export function readRoute<P extends TSchema, Q extends TSchema, B extends TSchem
 }
 
 /** Declares a write route with its types inferred from its schemas. */
-export function writeRoute<P extends TSchema, Q extends TSchema, B extends TSchema, R extends TSchema>(
-  route: Omit<WriteRoute<P, Q, B, R>, 'kind'>,
-): Route {
+export function writeRoute<
+  P extends TSchema,
+  Q extends TSchema,
+  B extends TSchema,
+  R extends TSchema,
+  Prepared = undefined,
+>(route: Omit<WriteRoute<P, Q, B, R, Prepared>, 'kind'>): Route {
   return { kind: 'write', ...route } as unknown as Route;
 }
 
