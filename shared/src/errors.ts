@@ -39,9 +39,16 @@ interface ErrorRow {
   title: string;
   /** What the reader can do about it. */
   remedy: string;
+  /** Only where HTTP has a status of its own for this case; the kind decides otherwise. */
+  status?: number;
 }
 
-const row = (kind: ErrorKind, title: string, remedy: string): ErrorRow => ({ kind, title, remedy });
+const row = (kind: ErrorKind, title: string, remedy: string, status?: number): ErrorRow => ({
+  kind,
+  title,
+  remedy,
+  ...(status === undefined ? {} : { status }),
+});
 
 /** Every code, by area. */
 export const ERRORS = {
@@ -61,6 +68,12 @@ export const ERRORS = {
     'The request body is too large.',
     'Send less at once; the limit is in the detail.',
   ),
+  REQUEST_TYPE_UNSUPPORTED: row(
+    'invalid',
+    'The request body has a type that is not taken here.',
+    'Send JSON with Content-Type: application/json.',
+    415,
+  ),
   REQUEST_RATE_LIMITED: row(
     'rate_limited',
     'Too many requests.',
@@ -74,7 +87,8 @@ export const ERRORS = {
   METHOD_NOT_ALLOWED: row(
     'not_found',
     'This address does not take this method.',
-    'See GET /api/v1/openapi.json for what there is.',
+    'Use one of the methods in Allow.',
+    405,
   ),
   INTERNAL_BUG: row(
     'bug',
@@ -387,6 +401,12 @@ export const ERRORS = {
 
 /** A stable error code. */
 export type ErrorCode = keyof typeof ERRORS;
+
+/** The HTTP status of a code. */
+export function statusOf(code: ErrorCode): number {
+  const entry: ErrorRow = ERRORS[code];
+  return entry.status ?? STATUS_OF_KIND[entry.kind];
+}
 
 export interface AppErrorOptions {
   /** Replaces the table's remedy where this case has a better one. */
