@@ -17,9 +17,9 @@ export interface RouteInput<Params = unknown, Query = unknown, Body = unknown> {
   /** Server time of this request, in milliseconds. */
   now: number;
   traceId: string;
-  /** Host and port that the caller addressed. */
+  /** Host and port that the caller addressed, in lower case: checked to be ours where there is a signature. */
   authority: string;
-  /** For cookies and streams only. */
+  /** For cookies and streams only. Streams of server-sent events are opened by `openEventStream` (sse.ts). */
   raw: { request: FastifyRequest; reply: FastifyReply };
 }
 
@@ -28,8 +28,7 @@ export interface RouteInput<Params = unknown, Query = unknown, Body = unknown> {
  * answers the error as well, but keeps what was written (the proof of a fork, say).
  */
 export type RouteAnswer<Body = unknown> =
-  | { status: number; body: Body; headers?: Record<string, string> }
-  | { refused: AppError };
+  { status: number; body: Body; headers?: Record<string, string> } | { refused: AppError };
 
 interface RouteSchemas<P extends TSchema, Q extends TSchema, B extends TSchema, R extends TSchema> {
   params?: P;
@@ -54,6 +53,8 @@ interface RouteBase<P extends TSchema, Q extends TSchema, B extends TSchema, R e
   successStatus?: 200 | 201 | 204;
   /** The largest body taken, in bytes. 64 KiB unless said otherwise. */
   bodyLimitBytes?: number;
+  /** True for what load balancers and pages ask for all the time: health, static assets. */
+  isExemptFromRateLimits?: boolean;
 }
 
 /** Reads only: runs on the read connection. */
@@ -68,9 +69,9 @@ export interface ReadRoute<
 }
 
 /**
- * Changes something: runs inside ONE write transaction together with the spending of the nonce and, where
- * `idempotent` is set, the look-up and keeping of the Idempotency-Key. The handler only touches the database;
- * what must leave goes into the outbox or `trx.afterCommit`.
+ * Changes something: runs inside ONE write transaction together with the spending of the nonce and, unless
+ * `idempotency` is `none`, the look-up and keeping of the Idempotency-Key. The handler only touches the database;
+ * what must leave goes into the outbox or `trx.afterCommit`. It may be run again from the start.
  */
 export interface WriteRoute<
   P extends TSchema = TSchema,
@@ -82,11 +83,17 @@ export interface WriteRoute<
   kind: 'write';
   /** `required`: refuses a call without an Idempotency-Key; `optional`: keeps the answer when there is one. */
   idempotency: 'required' | 'optional' | 'none';
-  /** Pure checks that need no database (signatures of records, SSH keys), before the transaction. */
-  prepare?(input: RouteInput<Static<P>, Static<Q>, Static<B>>): void;
+  /**
+   * What needs no transaction (checking the signatures of records, reading SSH keys), before it. Who is calling is
+   * not known yet. `handle` gets what it returns.
+   */
+  prepare?(
+    input: Omit<RouteInput<Static<P>, Static<Q>, Static<B>>, 'principal'>,
+  ): Prepared | Promise<Prepared>;
   handle(
     input: RouteInput<Static<P>, Static<Q>, Static<B>>,
     trx: Transaction,
+    prepared: Prepared,
   ): Promise<RouteAnswer<Static<R>>>;
 }
 
