@@ -1,0 +1,142 @@
+/**
+ * The ledger in the database: sets of postings go in, balances are summed out of them, nothing is ever changed. The
+ * tables refuse what would break I1, whoever writes; this file turns their refusal into LEDGER_REFUSED.
+ */
+import type { Clock } from '@dc/shared/clock';
+import { AppError } from '@dc/shared/errors';
+import { newUuid } from '@dc/shared/ids';
+import { makeMoney } from '@dc/shared/money/money';
+import type { Money } from '@dc/shared/money/money';
+import type { Random } from '@dc/shared/random';
+import { sql } from 'kysely';
+import type { Reader, Transaction } from '../database/database.ts';
+import { isConstraintViolation } from '../database/sqlite-errors.ts';
+import { accounts } from './ledger.ts';
+import type { PostingSet } from './ledger.ts';
+
+/** Where money is booked. */
+export interface LedgerStore {
+  /**
+   * Books `set` in `trx`. A cause that was booked before changes nothing and is `already_posted`; when that was with
+   * other postings, or the set would break a rule of the ledger, it throws LEDGER_REFUSED, and so must the job.
+   */
+  append(trx: Transaction, set: PostingSet): Promise<'posted' | 'already_posted'>;
+}
+
+/** Makes the store. */
+export function createLedgerStore({ clock, random }: { clock: Clock; random: Random }): LedgerStore {
+  return {
+    async append(trx, set) {
+      const id = newUuid(clock, random);
+      if (await wasPosted(trx, set)) return 'already_posted';
+      try {
+        await insertSet(trx, set, { id, at: clock.now() });
+      } catch (error) {
+        if (!isConstraintViolation(error)) throw error;
+        throw new AppError('LEDGER_REFUSED', `The ledger refused ${set.kind} for ${set.cause}.`, {
+          cause: error,
+        });
+      }
+      return 'posted';
+    },
+  };
+}
+
+/** The balance of an account: the sum of its postings, 0 where there are none. */
+export async function balanceOf(reader: Reader, account: string, currency: string): Promise<Money> {
+  const { balance_e9s } = await reader
+    .selectFrom('ledger_postings')
+    .select(sql<bigint>`coalesce(sum(amount_e9s), 0)`.as('balance_e9s'))
+    .where('account', '=', account)
+    .where('currency', '=', currency)
+    .executeTakeFirstOrThrow();
+  return makeMoney(balance_e9s, currency);
+}
+
+/** Where a contract's money is. `paid` = `released` + `refunded` + `escrow`, always. */
+export interface ContractMoney {
+  paid: Money;
+  /** To the provider and to the platform. */
+  released: Money;
+  /** Decided, whether or not it has reached the renter. */
+  refunded: Money;
+  /** Of `refunded`, what the processor has not confirmed yet. */
+  refundDue: Money;
+  escrow: Money;
+}
+
+/** Sums up a contract from its postings. All zero for a contract that nothing was paid for. */
+export async function moneyOfContract(
+  reader: Reader,
+  contractId: string,
+  currency: string,
+): Promise<ContractMoney> {
+  const rows = await reader
+    .selectFrom('ledger_sets as s')
+    .innerJoin('ledger_postings as p', 'p.set_id', 's.id')
+    .select(['s.kind', 'p.account', sql<bigint>`sum(p.amount_e9s)`.as('sum_e9s')])
+    .where('s.contract_id', '=', contractId)
+    .where('s.currency', '=', currency)
+    .groupBy(['s.kind', 'p.account'])
+    .execute();
+  const sumOf = (matches: (row: (typeof rows)[number]) => boolean): bigint =>
+    rows.filter(matches).reduce((sum, row) => sum + row.sum_e9s, 0n);
+  const money = (amountE9s: bigint): Money => makeMoney(amountE9s, currency);
+  const escrow = accounts.escrow(contractId);
+  const refundDue = accounts.refundDue(contractId);
+  return {
+    paid: money(sumOf((row) => row.account === escrow && row.kind === 'payment_received')),
+    released: money(-sumOf((row) => row.account === escrow && row.kind === 'released_to_provider')),
+    refunded: money(sumOf((row) => row.account === refundDue && row.kind === 'refund_decided')),
+    refundDue: money(sumOf((row) => row.account === refundDue)),
+    escrow: money(sumOf((row) => row.account === escrow)),
+  };
+}
+
+/** True when the cause is booked with these very postings; throws when it is booked with others. */
+async function wasPosted(trx: Transaction, set: PostingSet): Promise<boolean> {
+  const booked = await trx
+    .selectFrom('ledger_sets as s')
+    .innerJoin('ledger_postings as p', 'p.set_id', 's.id')
+    .select(['s.kind', 's.contract_id', 's.currency', 'p.account', 'p.amount_e9s'])
+    .where('s.cause', '=', set.cause)
+    .orderBy('p.line')
+    .execute();
+  if (booked.length === 0) return false;
+  const isSame =
+    booked.length === set.postings.length &&
+    set.postings.every((posting, line) => {
+      const row = booked[line];
+      return (
+        row?.kind === set.kind &&
+        row.contract_id === set.contractId &&
+        row.currency === set.currency &&
+        row.account === posting.account &&
+        row.amount_e9s === posting.amountE9s
+      );
+    });
+  if (!isSame) throw new AppError('LEDGER_REFUSED', `${set.cause} was booked before, with other postings.`);
+  return true;
+}
+
+async function insertSet(
+  trx: Transaction,
+  set: PostingSet,
+  { id, at }: { id: string; at: number },
+): Promise<void> {
+  const { cause, kind, contractId, currency } = set;
+  await trx
+    .insertInto('ledger_sets')
+    .values({ id, cause, kind, contract_id: contractId, currency, at })
+    .execute();
+  const postings = set.postings.map(({ account, amountE9s }, index) => ({
+    set_id: id,
+    line: index + 1,
+    account,
+    amount_e9s: amountE9s,
+    currency,
+  }));
+  await trx.insertInto('ledger_postings').values(postings).execute();
+  // The seal makes the database check the whole set; without it the transaction could not be committed.
+  await trx.insertInto('ledger_seals').values({ set_id: id }).execute();
+}
