@@ -5,7 +5,9 @@ import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import type { Random } from '@dc/shared/random';
 import type { CoordinatorConfig } from './config/config.ts';
 import type { Database } from './database/database.ts';
+import type { Outbox } from './jobs/outbox.ts';
 import type { Signals } from './jobs/signals.ts';
+import type { LedgerStore } from './payments/ledger-store.ts';
 
 export interface Context {
   config: CoordinatorConfig;
@@ -17,4 +19,7 @@ export interface Context {
   log: Logger;
   /** Tells the streams of all coordinator processes what changed. */
   signals: Signals;
+  /** What must leave after the commit. */
+  outbox: Outbox;
+  ledger: LedgerStore;
 }

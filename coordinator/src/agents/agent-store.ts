@@ -1,0 +1,54 @@
+/** The SQL of agents: registration, heartbeats, who is online. */
+import type { Selectable } from 'kysely';
+import type { Reader, Transaction } from '../database/database.ts';
+import type { AgentsTable, GrantsTable } from '../database/tables-spine.ts';
+
+export type AgentRow = Selectable<AgentsTable>;
+
+export async function findAgent(reader: Reader, publicKey: string): Promise<AgentRow | null> {
+  return (await reader.selectFrom('agents').selectAll().where('public_key', '=', publicKey).executeTakeFirst()) ?? null;
+}
+
+export async function insertAgent(trx: Transaction, row: AgentRow): Promise<void> {
+  await trx.insertInto('agents').values(row).execute();
+}
+
+export async function findGrant(reader: Reader, setupKey: string): Promise<GrantsTable | null> {
+  return (await reader.selectFrom('grants').selectAll().where('setup_key', '=', setupKey).executeTakeFirst()) ?? null;
+}
+
+/** Marks the grant as used by this agent; false where it was used before. */
+export async function useGrant(trx: Transaction, setupKey: string, agentKey: string): Promise<boolean> {
+  const result = await trx
+    .updateTable('grants')
+    .set({ used_by: agentKey })
+    .where('setup_key', '=', setupKey)
+    .where('used_by', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}
+
+/** Keeps the newest heartbeat. Whether an agent is online follows from its time alone. */
+export async function saveHeartbeat(
+  trx: Transaction,
+  publicKey: string,
+  heartbeat: { at: number; version: string; body: string },
+): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ last_heartbeat_at: heartbeat.at, version: heartbeat.version, heartbeat: heartbeat.body })
+    .where('public_key', '=', publicKey)
+    .execute();
+}
+
+/** Takes an agent's permissions away, at once. */
+export async function revokeAgent(trx: Transaction, publicKey: string, provider: string, at: number): Promise<boolean> {
+  const result = await trx
+    .updateTable('agents')
+    .set({ revoked_at: at })
+    .where('public_key', '=', publicKey)
+    .where('provider_pubkey', '=', provider)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}

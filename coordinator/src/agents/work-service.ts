@@ -1,0 +1,158 @@
+/**
+ * Leases on work (invariant I8): each lease raises the contract's epoch, and everything that an agent reports is held
+ * against it. Leases are sticky: once an agent got one to provision a contract, only that agent gets another, until
+ * it hands the order back knowing that it made nothing. Two agents can thus never both build.
+ */
+import { AppError } from '@dc/shared/errors';
+import { signOrder, type OrderKind, type OrderPayload, type Tombstone } from '@dc/shared/orders/order';
+import { isTerminal } from '@dc/shared/state/contract';
+import type { WireLease, WireReturnWork } from '@dc/shared/wire/agent';
+import { moveContract } from '../contracts/contract-service.ts';
+import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
+import type { Context } from '../context.ts';
+import type { Transaction } from '../database/database.ts';
+import type { AgentPrincipal } from '../http/principal.ts';
+import { findLiveWork, findWork, listLeasable, updateWork, type WorkRow } from './work-store.ts';
+
+// How long an order may be accepted. Longer than any hand-over; the lease limits the work itself.
+const ORDER_ACCEPT_S = 300;
+// An agent that hands an order back is not asked again at once: it said that it cannot now.
+const RETURN_PAUSE_MS = 5_000;
+
+/** Leases up to `max` items to the agent, each with a freshly signed order. */
+export async function leaseWork(context: Context, trx: Transaction, agent: AgentPrincipal, max: number): Promise<WireLease[]> {
+  const now = context.clock.now();
+  const leases: WireLease[] = [];
+  for (const work of await listLeasable(trx, { agentKey: agent.publicKey, poolId: agent.poolId, now }, max)) {
+    const contract = await findContract(trx, work.contract_id);
+    if (contract === null) throw new Error(`work ${work.id} has no contract`);
+    leases.push(await leaseOne(context, trx, agent, { work, contract, now }));
+  }
+  return leases;
+}
+
+async function leaseOne(
+  context: Context,
+  trx: Transaction,
+  agent: AgentPrincipal,
+  item: { work: WorkRow; contract: ContractRow; now: number },
+): Promise<WireLease> {
+  const { work, now } = item;
+  const epoch = item.contract.epoch + 1;
+  const bound = { epoch, agent_key: agent.publicKey };
+  const contract =
+    work.kind === 'provision' && item.contract.state === 'accepted'
+      ? await moveContract(
+          context,
+          trx,
+          item.contract,
+          { event: 'lease', actor: `agent:${agent.publicKey.slice(0, 16)}`, reason: 'An agent took the work.' },
+          bound,
+        )
+      : await updateContract(trx, item.contract, bound);
+  const expiresAt = now + context.config.agents.leaseTtlMs;
+  await updateWork(trx, work.id, {
+    state: 'leased',
+    leased_by: agent.publicKey,
+    agent_key: agent.publicKey,
+    epoch,
+    lease_expires_at: expiresAt,
+  });
+  return {
+    order_id: work.id,
+    order: signOrder(composeOrder(context, contract, work, agent.publicKey), context.key),
+    contract_id: contract.id,
+    kind: work.kind as OrderKind,
+    epoch,
+    expires_at: new Date(expiresAt).toISOString(),
+    ttl_ms: context.config.agents.leaseTtlMs,
+  };
+}
+
+function composeOrder(context: Context, contract: ContractRow, work: WorkRow, agentKey: string): OrderPayload {
+  const iat = Math.floor(context.clock.now() / 1000);
+  const kind = work.kind as OrderKind;
+  return {
+    iss: context.key.publicKey,
+    aud: agentKey,
+    sub: contract.id,
+    kind,
+    epoch: contract.epoch,
+    iat,
+    exp: iat + ORDER_ACCEPT_S,
+    jti: work.id,
+    environment: context.config.environment,
+    ...(kind === 'provision'
+      ? {
+          spec: {
+            offering_id: contract.offering_id,
+            cpu: contract.cpu,
+            memory_mb: contract.memory_mb,
+            disk_gb: contract.disk_gb,
+            operating_system: contract.operating_system,
+            ssh_public_key: contract.ssh_public_key,
+          },
+        }
+      : {}),
+    ...(work.tombstone === null ? {} : { tombstone: JSON.parse(work.tombstone) as Tombstone }),
+  };
+}
+
+/** The item if this agent holds its lease under `epoch`. Throws ORDER_NOT_FOUND or LEASE_STALE. */
+async function heldWork(trx: Transaction, agent: AgentPrincipal, workId: string, epoch: number): Promise<WorkRow> {
+  const work = await findWork(trx, workId);
+  if (work?.pool_id !== agent.poolId) throw new AppError('ORDER_NOT_FOUND');
+  if (work.state !== 'leased' || work.leased_by !== agent.publicKey || work.epoch !== epoch) {
+    throw new AppError('LEASE_STALE', `The lease with epoch ${String(epoch)} is not held any more.`);
+  }
+  return work;
+}
+
+/**
+ * Renews a lease. A lease that ran out but that nobody else took is renewed too: stopping its work would help no one.
+ */
+export async function renewLease(
+  context: Context,
+  trx: Transaction,
+  agent: AgentPrincipal,
+  lease: { workId: string; epoch: number },
+): Promise<number> {
+  const work = await heldWork(trx, agent, lease.workId, lease.epoch);
+  const expiresAt = context.clock.now() + context.config.agents.leaseTtlMs;
+  await updateWork(trx, work.id, { lease_expires_at: expiresAt });
+  return expiresAt;
+}
+
+/**
+ * Takes an order back: declining is not failing. The item goes to another agent of the pool only where this one
+ * made nothing; else it stays with it.
+ */
+export async function returnWork(
+  context: Context,
+  trx: Transaction,
+  agent: AgentPrincipal,
+  hand: { workId: string; body: WireReturnWork },
+): Promise<void> {
+  const { body } = hand;
+  const now = context.clock.now();
+  const work = await heldWork(trx, agent, hand.workId, body.epoch);
+  const released = body.nothing_made && work.kind === 'provision';
+  await updateWork(trx, work.id, {
+    state: 'open',
+    leased_by: null,
+    lease_expires_at: null,
+    agent_key: released ? null : work.agent_key,
+    not_before_at: now + RETURN_PAUSE_MS,
+    returned: JSON.stringify({ agent: agent.publicKey, at: now, code: body.code, detail: body.detail }),
+  });
+  const contract = await findContract(trx, work.contract_id);
+  if (released && contract !== null && !isTerminal(contract.state)) {
+    await updateContract(trx, contract, { agent_key: null });
+  }
+}
+
+/** Ends the item of `kind` that the report is about. */
+export async function finishWork(trx: Transaction, contractId: string, kind: OrderKind, now: number): Promise<void> {
+  const work = await findLiveWork(trx, contractId, kind);
+  if (work !== null) await updateWork(trx, work.id, { state: 'done', lease_expires_at: null, done_at: now });
+}

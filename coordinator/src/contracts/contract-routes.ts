@@ -1,0 +1,191 @@
+/** The renter's and the provider's calls on contracts. */
+import { Type } from 'typebox';
+import { AppError } from '@dc/shared/errors';
+import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
+import { closed, listOf, nullable, Uuid } from '@dc/shared/wire/common';
+import {
+  CancelContract,
+  Contract,
+  ContractQuery,
+  CreateContract,
+  HealthReport,
+  RespondContract,
+} from '@dc/shared/wire/contract';
+import type { Context } from '../context.ts';
+import type { Reader } from '../database/database.ts';
+import { listContractRecords } from '../evidence/record-store.ts';
+import type { AccountPrincipal, Principal } from '../http/principal.ts';
+import { readRoute, streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
+import { payContract } from '../payments/payment-service.ts';
+import type { PaymentProvider } from '../payments/payment-provider.ts';
+import { maySee } from './contract-rules.ts';
+import { createContract, moveContract } from './contract-service.ts';
+import { findContract, type ContractRow } from './contract-store.ts';
+import { streamContract } from './contract-stream.ts';
+import { describeHealth } from './health-view.ts';
+import { listContracts, viewRow } from './contract-view.ts';
+
+const ContractParams = closed({ id: Uuid });
+const BASE = '/api/v1/contracts';
+
+/** The routes. `payments` are the payment methods that this coordinator offers, by name. */
+export function contractRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvider>): Route[] {
+  return [createRoute(context, payments), ...readRoutes(context), cancelRoute(context), respondRoute(context)];
+}
+
+function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProvider>): Route {
+  return writeRoute({
+    method: 'POST',
+    url: BASE,
+    permission: 'account',
+    summary: 'Rent: makes a contract and opens its payment.',
+    schema: { body: CreateContract, response: Contract },
+    errors: [
+      'OFFERING_NOT_FOUND',
+      'OFFERING_SOLD_OUT',
+      'OFFERING_UNSERVED',
+      'DURATION_OUT_OF_RANGE',
+      'OPERATING_SYSTEM_UNKNOWN',
+      'PAYMENT_METHOD_UNKNOWN',
+      'SSH_KEY_INVALID',
+      'MONEY_RANGE',
+    ],
+    successStatus: 201,
+    idempotency: 'optional',
+    prepare: ({ body }) => parseSshPublicKey(body.ssh_public_key),
+    async handle({ body, principal, now }, trx, sshKey) {
+      const provider = payments.get(body.payment_method);
+      if (provider === undefined) {
+        const offered = [...payments.keys()].join(', ') || 'none at present';
+        throw new AppError('PAYMENT_METHOD_UNKNOWN', `Payment methods offered here: ${offered}.`);
+      }
+      const contract = await createContract(context, trx, { body, sshKey, renter: accountOf(principal).account });
+      const paid = await payContract(context, trx, contract, provider);
+      return { status: 201, body: await viewRow(trx, paid, now) };
+    },
+  });
+}
+
+function readRoutes(context: Context): Route[] {
+  const { db } = context;
+  return [
+    readRoute({
+      method: 'GET',
+      url: BASE,
+      permission: 'account',
+      summary: 'The caller’s contracts as a renter, newest first.',
+      schema: { query: ContractQuery, response: listOf(Contract) },
+      errors: [],
+      async handle({ principal, query, now }) {
+        const filter = { party: { renter: accountOf(principal).account }, ...query, limit: query.limit ?? 50 };
+        const page = await listContracts(db.read, filter, now);
+        return { status: 200, body: { items: page.items, next_cursor: page.nextCursor } };
+      },
+    }),
+    readRoute({
+      method: 'GET',
+      url: `${BASE}/:id`,
+      permission: ['account', 'agent:fetch_contracts'],
+      summary: 'One contract: state, stages, access, money.',
+      schema: { params: ContractParams, response: Contract },
+      errors: ['CONTRACT_NOT_FOUND'],
+      async handle({ params, principal, now }) {
+        const row = await visibleContract(db.read, params.id, principal);
+        return { status: 200, body: await viewRow(db.read, row, now) };
+      },
+    }),
+    streamRoute({
+      method: 'GET',
+      url: `${BASE}/:id/events`,
+      permission: 'account',
+      summary: 'The contract object after each change, as server-sent events; resumable with Last-Event-ID.',
+      schema: { params: ContractParams, response: Type.String() },
+      errors: ['CONTRACT_NOT_FOUND'],
+      produces: 'text/event-stream',
+      async handle(input) {
+        const row = await visibleContract(db.read, input.params.id, input.principal);
+        await streamContract(context, input as RouteInput, row.id);
+      },
+    }),
+    readRoute({
+      method: 'GET',
+      url: `${BASE}/:id/health`,
+      permission: ['account', 'agent:fetch_contracts'],
+      summary: 'The newest health records of the contract’s instance, newest first.',
+      schema: {
+        params: ContractParams,
+        response: closed({ items: Type.Array(HealthReport), next_cursor: nullable(Type.String()) }),
+      },
+      errors: ['CONTRACT_NOT_FOUND'],
+      async handle({ params, principal }) {
+        const row = await visibleContract(db.read, params.id, principal);
+        const records = await listContractRecords(db.read, row.id, 'health', 50);
+        return { status: 200, body: { items: records.map(describeHealth), next_cursor: null } };
+      },
+    }),
+  ];
+}
+
+function cancelRoute(context: Context): Route {
+  return writeRoute({
+    method: 'POST',
+    url: `${BASE}/:id/cancel`,
+    permission: 'account',
+    summary: 'Ends the contract now and refunds what was not used.',
+    schema: { params: ContractParams, body: CancelContract, response: Contract },
+    errors: ['CONTRACT_NOT_FOUND', 'CONTRACT_STATE'],
+    idempotency: 'optional',
+    async handle({ params, body, principal, now }, trx) {
+      const caller = accountOf(principal);
+      const contract = await visibleContract(trx, params.id, caller);
+      const isRenter = contract.renter_pubkey === caller.account;
+      if (!isRenter && !caller.isAdmin) throw new AppError('PERMISSION_DENIED', 'Only the renter can cancel a contract.');
+      const after = await moveContract(context, trx, contract, {
+        event: 'cancel',
+        actor: isRenter ? 'renter' : 'admin',
+        reason: body.reason ?? 'Cancelled by the renter.',
+      });
+      return { status: 200, body: await viewRow(trx, after, now) };
+    },
+  });
+}
+
+function respondRoute(context: Context): Route {
+  return writeRoute({
+    method: 'POST',
+    url: '/api/v1/provider/rental-requests/:id/respond',
+    permission: 'provider',
+    summary: 'Accepts or rejects a paid request, where auto-accept is off. A rejected one is refunded in full.',
+    schema: { params: ContractParams, body: RespondContract, response: Contract },
+    errors: ['CONTRACT_NOT_FOUND', 'CONTRACT_STATE'],
+    idempotency: 'optional',
+    async handle({ params, body, principal, now }, trx) {
+      const caller = accountOf(principal);
+      const contract = await visibleContract(trx, params.id, caller);
+      if (contract.provider_pubkey !== caller.account) {
+        throw new AppError('PERMISSION_DENIED', 'Only the provider of the contract can respond to it.');
+      }
+      if (body.accept && contract.paid_at === null) {
+        throw new AppError('CONTRACT_STATE', 'The contract is not paid yet: it can be accepted after its payment.');
+      }
+      const after = await moveContract(context, trx, contract, {
+        event: body.accept ? 'accept' : 'reject',
+        actor: 'provider',
+        reason: body.reason ?? (body.accept ? 'Accepted by the provider.' : 'Rejected by the provider.'),
+      });
+      return { status: 200, body: await viewRow(trx, after, now) };
+    },
+  });
+}
+
+/** The contract, if the caller may see it; one that is not theirs looks like one that is not there. */
+async function visibleContract(reader: Reader, id: string, principal: Principal): Promise<ContractRow> {
+  const row = await findContract(reader, id);
+  if (row === null || !maySee(principal, row)) throw new AppError('CONTRACT_NOT_FOUND');
+  return row;
+}
+
+function accountOf(principal: Principal): AccountPrincipal {
+  if (principal.kind !== 'account') throw new Error('the route admits only accounts');
+  return principal;
+}

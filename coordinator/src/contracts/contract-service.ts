@@ -1,0 +1,170 @@
+/**
+ * The life of a contract: every change is one conditional update by the transition table, with its history row, its
+ * consequences (work, money, place) and its signals in one transaction (invariant I9).
+ */
+import { newUuid } from '@dc/shared/ids';
+import type { SshPublicKey } from '@dc/shared/ssh-public-key';
+import { AppError } from '@dc/shared/errors';
+import { isTerminal, nextContractState, type ContractEvent } from '@dc/shared/state/contract';
+import type { WireCreateContract } from '@dc/shared/wire/contract';
+import { openWork, withdrawWork } from '../agents/work-store.ts';
+import type { Context } from '../context.ts';
+import type { Transaction } from '../database/database.ts';
+import { findOffering, freePlace, isPoolOnline, takePlace } from '../offerings/offering-store.ts';
+import { settle } from '../payments/settlement.ts';
+import { stateError, totalPriceE9s } from './contract-rules.ts';
+import {
+  insertContract,
+  insertHistory,
+  updateContract,
+  type ContractChange,
+  type ContractRow,
+  type HistoryNote,
+} from './contract-store.ts';
+
+/** Moves the contract by `note.event`, sets `change` with it, and does what follows. Throws CONTRACT_STATE. */
+export async function moveContract(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  note: HistoryNote & { event: ContractEvent },
+  change: ContractChange = {},
+): Promise<ContractRow> {
+  const now = context.clock.now();
+  const state = nextContractState(contract.state, note.event);
+  if (state === null) throw stateError(contract.state, note.event);
+  const after = await updateContract(trx, contract, {
+    ...change,
+    state,
+    state_since_at: now,
+    ...(isTerminal(state) ? { ended_at: now } : {}),
+  });
+  await insertHistory(trx, after, contract.state, now, note);
+  const settled = await followUp(context, trx, after, now);
+  await context.signals.emit(trx, 'contract', contract.id);
+  return settled;
+}
+
+/** Changes columns without moving the state (a refund confirmed, an instance released), and tells the streams. */
+export async function touchContract(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  change: ContractChange,
+): Promise<ContractRow> {
+  const after = await updateContract(trx, contract, change);
+  await context.signals.emit(trx, 'contract', contract.id);
+  return after;
+}
+
+/** What follows from a state, in the same transaction. */
+async function followUp(
+  context: Context,
+  trx: Transaction,
+  after: ContractRow,
+  now: number,
+): Promise<ContractRow> {
+  if (after.state === 'accepted') {
+    await openWork(context, trx, after, 'provision', null);
+    return after;
+  }
+  if (!isTerminal(after.state)) return after;
+  await settle(context, trx, after, now);
+  await withdrawWork(trx, after.id, now);
+  // Nobody ever got the lease: nothing was made, so nothing is left to prove.
+  if (after.epoch === 0) return giveBackPlace(trx, after);
+  await openWork(context, trx, after, 'destroy', {
+    contract_id: after.id,
+    reason: after.state,
+    at: new Date(now).toISOString(),
+  });
+  return updateContract(trx, after, { release: 'pending' });
+}
+
+/** Frees the contract's place in its offering, once. */
+export async function giveBackPlace(trx: Transaction, contract: ContractRow): Promise<ContractRow> {
+  if (contract.place_held === 0) return contract;
+  await freePlace(trx, contract.offering_id);
+  return updateContract(trx, contract, { place_held: 0 });
+}
+
+/** The agent proved that the instance is gone: the contract is released and its place is free. Idempotent. */
+export async function releaseContract(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+  const freed = await giveBackPlace(trx, contract);
+  await touchContract(context, trx, freed, { release: 'released' });
+}
+
+/** What a renter orders, after the SSH key was read. */
+export interface ContractOrder {
+  body: WireCreateContract;
+  sshKey: SshPublicKey;
+  renter: string;
+}
+
+/**
+ * Makes the contract and takes its place. Throws OFFERING_NOT_FOUND, DURATION_OUT_OF_RANGE,
+ * OPERATING_SYSTEM_UNKNOWN, OFFERING_SOLD_OUT, OFFERING_UNSERVED or MONEY_RANGE; then nothing was changed.
+ */
+export async function createContract(context: Context, trx: Transaction, order: ContractOrder): Promise<ContractRow> {
+  const { body } = order;
+  const now = context.clock.now();
+  const offering = await findOffering(trx, body.offering_id);
+  if (offering === null || offering.retired_at !== null) throw new AppError('OFFERING_NOT_FOUND');
+  if (body.duration_hours < offering.min_hours || body.duration_hours > offering.max_hours) {
+    const range = `${String(offering.min_hours)} to ${String(offering.max_hours)}`;
+    throw new AppError('DURATION_OUT_OF_RANGE', `This offering is rented for ${range} hours.`, {
+      fields: [{ pointer: '/duration_hours', detail: `must be ${range}` }],
+    });
+  }
+  const systems = JSON.parse(offering.operating_systems) as string[];
+  const operatingSystem = body.operating_system ?? systems[0] ?? '';
+  if (!systems.includes(operatingSystem)) {
+    throw new AppError('OPERATING_SYSTEM_UNKNOWN', `This offering comes with: ${systems.join(', ')}.`);
+  }
+  const total = totalPriceE9s(offering, body.duration_hours);
+  if (!(await takePlace(trx, offering.id))) throw new AppError('OFFERING_SOLD_OUT');
+  if (!(await isPoolOnline(trx, offering.pool_id, now, context.config.agents.offlineAfterMs))) {
+    throw new AppError('OFFERING_UNSERVED', 'No agent of this provider is online.');
+  }
+  const contract: ContractRow = {
+    id: newUuid(context.clock, context.random),
+    version: 1,
+    state: 'requested',
+    release: 'none',
+    renter_pubkey: order.renter,
+    provider_pubkey: offering.provider_pubkey,
+    offering_id: offering.id,
+    offering_title: offering.title,
+    pool_id: offering.pool_id,
+    cpu: offering.cpu,
+    memory_mb: offering.memory_mb,
+    disk_gb: offering.disk_gb,
+    operating_system: operatingSystem,
+    ssh_public_key: order.sshKey.line,
+    duration_hours: body.duration_hours,
+    total_e9s: total,
+    setup_fee_e9s: offering.setup_fee_e9s,
+    currency: offering.currency,
+    payment_method: body.payment_method,
+    payment_state: 'pending',
+    place_held: 1,
+    epoch: 0,
+    agent_key: null,
+    created_at: now,
+    state_since_at: now,
+    paid_at: null,
+    provisioned_at: null,
+    active_at: null,
+    ends_at: null,
+    ended_at: null,
+    paused_at: null,
+    paused_ms: 0,
+    access: null,
+    verified_by: null,
+    last_error: null,
+  };
+  await insertContract(trx, contract);
+  await insertHistory(trx, contract, null, now, { event: 'create', actor: 'renter', reason: 'Requested by the renter.' });
+  await context.signals.emit(trx, 'contract', contract.id);
+  return contract;
+}

@@ -1,0 +1,74 @@
+/** The SQL of contracts and their history. Decisions are in contract-service.ts and contract-rules.ts. */
+import type { Selectable } from 'kysely';
+import { AppError } from '@dc/shared/errors';
+import type { ContractEvent, ContractState, PaymentState, ReleaseState } from '@dc/shared/state/contract';
+import type { Reader, Transaction } from '../database/database.ts';
+import type { ContractHistoryTable, ContractsTable } from '../database/tables-spine.ts';
+
+/** A contract as it is kept, with its states typed. */
+export type ContractRow = Omit<Selectable<ContractsTable>, 'state' | 'release' | 'payment_state'> & {
+  state: ContractState;
+  release: ReleaseState;
+  payment_state: PaymentState;
+};
+
+export type HistoryRow = Selectable<ContractHistoryTable>;
+
+/** The columns that a change may set; the keys, the money and the version are not among them. */
+export type ContractChange = Partial<
+  Omit<ContractRow, 'id' | 'version' | 'total_e9s' | 'setup_fee_e9s' | 'currency' | 'renter_pubkey' | 'provider_pubkey'>
+>;
+
+/** The contract, or null. */
+export async function findContract(reader: Reader, id: string): Promise<ContractRow | null> {
+  const row = await reader.selectFrom('contracts').selectAll().where('id', '=', id).executeTakeFirst();
+  return (row as ContractRow | undefined) ?? null;
+}
+
+/** Its history, oldest first. */
+export function listHistory(reader: Reader, contractId: string): Promise<HistoryRow[]> {
+  return reader.selectFrom('contract_history').selectAll().where('contract_id', '=', contractId).orderBy('version').execute();
+}
+
+/** Adds a new contract. */
+export async function insertContract(trx: Transaction, row: ContractRow): Promise<void> {
+  await trx.insertInto('contracts').values(row).execute();
+}
+
+/**
+ * Changes a contract that is still as `before` says (version and state), and returns it as it is then. Throws
+ * CONTRACT_STATE where somebody else was faster; the caller's transaction is then rolled back.
+ */
+export async function updateContract(trx: Transaction, before: ContractRow, change: ContractChange): Promise<ContractRow> {
+  const version = before.version + 1;
+  const result = await trx
+    .updateTable('contracts')
+    .set({ ...change, version })
+    .where('id', '=', before.id)
+    .where('version', '=', before.version)
+    .where('state', '=', before.state)
+    .executeTakeFirst();
+  if (result.numUpdatedRows !== 1n) throw new AppError('CONTRACT_STATE', 'The contract changed in the meantime.');
+  return { ...before, ...change, version };
+}
+
+/** What a history row says beside the states. */
+export interface HistoryNote {
+  event: ContractEvent | 'create';
+  actor: string;
+  reason: string;
+}
+
+/** Adds the history row of a state change. `after` is the contract as `updateContract` returned it. */
+export async function insertHistory(
+  trx: Transaction,
+  after: ContractRow,
+  from: ContractState | null,
+  at: number,
+  note: HistoryNote,
+): Promise<void> {
+  await trx
+    .insertInto('contract_history')
+    .values({ contract_id: after.id, version: after.version, at, from_state: from, to_state: after.state, ...note })
+    .execute();
+}

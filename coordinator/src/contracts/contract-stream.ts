@@ -1,0 +1,39 @@
+/** The contract as a stream of server-sent events: the object as it is now, then after each change. */
+import { viewContract } from './contract-view.ts';
+import type { Context } from '../context.ts';
+import type { RouteInput } from '../http/route.ts';
+import { openEventStream } from '../http/sse.ts';
+
+/**
+ * Streams until the client goes or the server closes. The id of an event is the contract's version; a client that
+ * comes back with Last-Event-ID gets the object only if it has changed since.
+ */
+export async function streamContract(context: Context, input: RouteInput, contractId: string): Promise<void> {
+  const events = openEventStream(context, input);
+  let sentVersion = Number(input.raw.request.headers['last-event-id'] ?? 0);
+  if (!Number.isSafeInteger(sentVersion)) sentVersion = 0;
+  let changed = true;
+  let wake: () => void = () => undefined;
+  const stop = context.signals.listen('contract', contractId, () => {
+    changed = true;
+    wake();
+  });
+  events.closed.addEventListener('abort', () => {
+    wake();
+  });
+  try {
+    while (!events.closed.aborted) {
+      if (!changed) {
+        await new Promise<void>((resolve) => (wake = resolve));
+        continue;
+      }
+      changed = false;
+      const contract = await viewContract(context.db.read, contractId, context.clock.now());
+      if (contract === null || contract.version <= sentVersion) continue;
+      sentVersion = contract.version;
+      events.send({ event: 'contract', id: String(contract.version), data: contract });
+    }
+  } finally {
+    stop();
+  }
+}

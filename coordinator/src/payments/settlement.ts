@@ -1,0 +1,70 @@
+/**
+ * What happens to a contract's money when it ends: the part that was used is released to the provider, the rest is
+ * refunded, together exactly what was paid. The refund itself leaves through the outbox.
+ */
+import type { ContractRow } from '../contracts/contract-store.ts';
+import type { Context } from '../context.ts';
+import type { Transaction } from '../database/database.ts';
+import { refundDecided, releasedToProvider } from './ledger.ts';
+import { insertRefund } from './refund-store.ts';
+import { splitAt } from './split.ts';
+
+/** The outbox topic of refunds to make; the key is the refund's. */
+export const REFUND_TOPIC = 'payment.refund';
+
+/** Splits the money of a contract that has just ended. Where nothing was paid there is nothing to do. */
+export async function settle(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  now: number,
+): Promise<void> {
+  if (contract.paid_at === null) return;
+  const { releasedE9s, refundE9s } = splitAt(contract, now);
+  const { currency } = contract;
+  if (releasedE9s > 0n) {
+    await context.ledger.append(
+      trx,
+      releasedToProvider({
+        cause: `release:${contract.id}:end`,
+        contractId: contract.id,
+        providerPubkey: contract.provider_pubkey,
+        toProvider: { amountE9s: releasedE9s, currency },
+        fee: { amountE9s: 0n, currency },
+      }),
+    );
+  }
+  await decideRefund(context, trx, contract, { amountE9s: refundE9s, now });
+}
+
+/** Refunds all of a payment that came after its contract had ended. */
+export async function refundEverything(context: Context, trx: Transaction, contract: ContractRow, now: number): Promise<void> {
+  await decideRefund(context, trx, contract, { amountE9s: contract.total_e9s, now });
+}
+
+/** Books the refund and sends it on its way. One refund ends a contract: its key says so, never the time. */
+async function decideRefund(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  refund: { amountE9s: bigint; now: number },
+): Promise<void> {
+  if (refund.amountE9s === 0n) return;
+  const key = `refund:${contract.id}:end`;
+  const { currency } = contract;
+  const inserted = await insertRefund(trx, {
+    key,
+    contract_id: contract.id,
+    amount_e9s: refund.amountE9s,
+    currency,
+    reason: contract.state,
+    created_at: refund.now,
+    confirmed_at: null,
+  });
+  if (!inserted) return;
+  await context.ledger.append(
+    trx,
+    refundDecided({ cause: key, contractId: contract.id, amount: { amountE9s: refund.amountE9s, currency } }),
+  );
+  await context.outbox.enqueue(trx, { topic: REFUND_TOPIC, key, payload: {} });
+}
