@@ -31,30 +31,33 @@ const TARGETS = {
   exec: [],
 };
 
-const SIGNAL_ECHO_MS = 500; // npm repeats a signal that the whole process group has had already.
-
 /**
  * Runs the target in the foreground and resolves to the exit code to end with.
  * @param {string} root
- * @param {string} node
+ * @param {import('./scripts/launch/run-quietly.mjs').Runtime} runtime
  * @param {string} program
  * @param {string[]} args
  * @returns {Promise<number>}
  */
-function runTarget(root, node, program, args) {
+function runTarget(root, runtime, program, args) {
   return new Promise((resolve) => {
-    const env = environmentFor(node);
+    const env = environmentFor(runtime);
     env.PATH = [path.join(root, 'node_modules', '.bin'), env.PATH].join(path.delimiter);
-    const child = spawn(program === 'node' ? node : program, args, { cwd: root, env, stdio: 'inherit' });
+    const child = spawn(program === 'node' ? runtime.node : program, args, {
+      cwd: root,
+      env,
+      stdio: 'inherit',
+    });
     // In a terminal Ctrl-C reaches the whole process group: the child has it already, and drains.
     const hasTerminal = Boolean(process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY);
-    let lastAt = -SIGNAL_ECHO_MS;
+    // npm repeats what the whole process group has had: each signal is handed on once.
+    /** @type {Set<string>} */
+    const handedOn = new Set();
     /** @param {NodeJS.Signals} signal */
     const forward = (signal) => {
       if (signal === 'SIGINT' && hasTerminal) return;
-      const isEcho = performance.now() - lastAt < SIGNAL_ECHO_MS;
-      lastAt = performance.now();
-      if (!isEcho) child.kill(signal);
+      if (!handedOn.has(signal)) child.kill(signal);
+      handedOn.add(signal);
     };
     process.on('SIGINT', forward).on('SIGTERM', forward).on('SIGHUP', forward);
     child.on('error', (error) => {
@@ -78,7 +81,7 @@ async function main([name = '', ...args]) {
   const runtime = await findRuntime(root);
   await ensurePackages(root, runtime);
   const [program = '', ...rest] = [...target, ...args];
-  return runTarget(root, runtime.node, program, rest);
+  return runTarget(root, runtime, program, rest);
 }
 
 main(process.argv.slice(2)).then(

@@ -126,12 +126,21 @@ function run(
       stdio: output === 'show' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
       timeout: LANE_TIMEOUT_MS,
     });
+    // The launcher hands a SIGTERM to this process alone; a terminal's Ctrl-C has reached the child as well.
+    const end = (): void => {
+      child.kill('SIGTERM');
+      process.exit(143);
+    };
+    process.once('SIGTERM', end);
     let collected = '';
     const collect = (chunk: Buffer): void => void (collected += chunk.toString());
     child.stdout?.on('data', collect);
     child.stderr?.on('data', collect);
     child.on('error', (error) => resolve({ exitCode: 127, output: `${file}: ${error.message}` }));
-    child.on('close', (exitCode) => resolve({ exitCode, output: collected.trim() }));
+    child.on('close', (exitCode) => {
+      process.off('SIGTERM', end);
+      resolve({ exitCode, output: collected.trim() });
+    });
   });
 }
 

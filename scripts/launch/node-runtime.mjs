@@ -70,16 +70,25 @@ export function isFitNode(version) {
  */
 export async function findRuntime(root) {
   if (isFitNode(process.versions.node)) return { node: process.execPath, npm: null };
-  const build = nodeBuildFor(process.platform, process.arch, isMusl());
+  return bringRuntime(root, nodeBuildFor(process.platform, process.arch, isMusl()), NPM);
+}
+
+/**
+ * Brings a Node and an npm into `.runtime/` unless they are there. Launches at the same time wait for each other.
+ * @param {string} root The repository's folder.
+ * @param {Parcel} build A package with `bin/node` in it.
+ * @param {Parcel} npm A package with `bin/npm-cli.js` in it.
+ * @returns {Promise<Runtime>}
+ */
+export async function bringRuntime(root, build, npm) {
   const folders = { node: path.join(root, '.runtime', 'node'), npm: path.join(root, '.runtime', 'npm') };
-  const isComplete = () => holds(folders.node, build) && holds(folders.npm, NPM);
-  if (!isComplete()) {
+  const hasNode = () => holds(folders.node, build);
+  const hasNpm = () => holds(folders.npm, npm);
+  if (!hasNode() || !hasNpm()) {
     await withLock(root, 'runtime', async (lock) => {
-      for (const parcel of [build, NPM]) {
-        const folder = parcel === NPM ? folders.npm : folders.node;
-        // Asked again under the lock: another launch may have brought it while this one waited.
-        if (!holds(folder, parcel)) await bring(root, parcel, folder, lock);
-      }
+      // Asked again under the lock: another launch may have brought them while this one waited.
+      if (!hasNode()) await bring(build, folders.node, lock, probeNode);
+      if (!hasNpm()) await bring(npm, folders.npm, lock, null);
     });
   }
   return {
@@ -131,46 +140,54 @@ function holds(folder, parcel) {
 /**
  * Brings one package from the registry into `folder`: into a folder beside it first, renamed when it has been seen
  * to work, so that an interrupted download leaves nothing that looks whole. npm checks the pinned content.
- * @param {string} root
  * @param {Parcel} parcel
  * @param {string} folder
  * @param {Lock} lock
+ * @param {((folder: string, parcel: Parcel, lock: Lock) => Promise<void>) | null} probe Throws when it does not work.
  */
-async function bring(root, parcel, folder, lock) {
+async function bring(parcel, folder, lock, probe) {
   const label = `${parcel.name} ${parcel.version}`;
   say(`Bringing ${label} from the npm registry into .runtime (once) …`);
   const temporary = `${folder}.download`;
   fs.rmSync(temporary, { recursive: true, force: true });
   fs.mkdirSync(temporary, { recursive: true });
-  const dependencies = { [parcel.name]: parcel.version };
-  const packages = {
-    '': { dependencies },
-    [`node_modules/${parcel.name}`]: { version: parcel.version, integrity: parcel.integrity },
-  };
-  fs.writeFileSync(path.join(temporary, 'package.json'), JSON.stringify({ dependencies }));
-  fs.writeFileSync(
-    path.join(temporary, 'package-lock.json'),
-    JSON.stringify({ lockfileVersion: 3, requires: true, packages }),
-  );
-  const machine = { node: process.execPath, npm: null };
-  const npm = await runNpm(machine, ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], temporary, lock);
-  const brought = path.join(temporary, 'node_modules', parcel.name);
-  if (npm.code !== 0 || !holds(brought, parcel)) {
-    throw new LaunchError(
-      `${label} could not be brought from the npm registry:\n${npm.output.trim()}`,
-      'Check the network and the npm registry setting (npm config get registry), or install Node 24 yourself.',
-    );
-  }
-  if (parcel !== NPM) {
-    const probe = await run(path.join(brought, 'bin', 'node'), ['--version'], temporary, process.env, lock);
-    if (probe.code !== 0 || probe.output.trim() !== `v${parcel.version}`) {
+  try {
+    const dependencies = { [parcel.name]: parcel.version };
+    const packages = {
+      '': { dependencies },
+      [`node_modules/${parcel.name}`]: { version: parcel.version, integrity: parcel.integrity },
+    };
+    fs.writeFileSync(path.join(temporary, 'package.json'), JSON.stringify({ dependencies }));
+    const lockFile = { lockfileVersion: 3, requires: true, packages };
+    fs.writeFileSync(path.join(temporary, 'package-lock.json'), JSON.stringify(lockFile));
+    const machine = { node: process.execPath, npm: null };
+    const npm = await runNpm(machine, ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], temporary, lock);
+    const brought = path.join(temporary, 'node_modules', parcel.name);
+    if (npm.code !== 0 || !holds(brought, parcel)) {
       throw new LaunchError(
-        `${label} was brought but does not run on this machine: ${probe.output.trim()}`,
-        'Install Node 24 from the system, then try again.',
+        `${label} could not be brought from the npm registry:\n${npm.output.trim()}`,
+        'Check the network and the registry setting (npm config get registry), or install Node 24 yourself.',
       );
     }
+    if (probe) await probe(brought, parcel, lock);
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.renameSync(brought, folder);
+  } finally {
+    fs.rmSync(temporary, { recursive: true, force: true });
   }
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.renameSync(brought, folder);
-  fs.rmSync(temporary, { recursive: true, force: true });
+}
+
+/**
+ * Sees that a brought Node starts on this machine.
+ * @param {string} folder
+ * @param {Parcel} parcel
+ * @param {Lock} lock
+ */
+async function probeNode(folder, parcel, lock) {
+  const probe = await run(path.join(folder, 'bin', 'node'), ['--version'], folder, process.env, lock);
+  if (probe.code === 0 && probe.output.trim() === `v${parcel.version}`) return;
+  throw new LaunchError(
+    `${parcel.name} ${parcel.version} was brought but does not run on this machine: ${probe.output.trim()}`,
+    'Install Node 24 from the system, then try again.',
+  );
 }

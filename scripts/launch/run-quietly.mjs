@@ -23,7 +23,7 @@ import { LaunchError } from './launch-error.mjs';
  */
 export function runNpm(runtime, args, cwd, lock) {
   const npm = runtime.npm || findNpm();
-  return run(runtime.node, [npm, ...args, '--loglevel=error'], cwd, environmentFor(runtime.node), lock);
+  return run(runtime.node, [npm, ...args, '--loglevel=error'], cwd, environmentFor(runtime), lock);
 }
 
 /** The machine's npm, as the JavaScript file that Node runs. */
@@ -45,16 +45,17 @@ function findNpm() {
 }
 
 /**
- * The environment of what we start: the chosen Node first, so that every `#!/usr/bin/env node` finds it.
- * @param {string} node
+ * The environment of what we start: the chosen Node first, so that every `#!/usr/bin/env node` finds it, and its npm.
+ * @param {Runtime} runtime
  * @returns {NodeJS.ProcessEnv}
  */
-export function environmentFor(node) {
+export function environmentFor({ node, npm }) {
   /** @type {NodeJS.ProcessEnv} */
   const environment = {
     ...process.env,
     PATH: [path.dirname(node), process.env.PATH || ''].join(path.delimiter),
   };
+  if (npm) environment.npm_execpath = npm;
   // Node 22 warns about type stripping at each start of each process; 24 does not.
   if (process.versions.node.startsWith('22.')) {
     environment.NODE_OPTIONS =
