@@ -377,10 +377,10 @@ export const ERRORS = {
     'Try again; you were not charged.',
   ),
   JOURNAL_MISSING: row('not_found', 'There is no journal yet.', 'Start the agent once: dc-agent run.'),
-  JOURNAL_UNWRITABLE: row(
-    'unavailable',
-    'The journal cannot be written.',
-    'Free space on its disk and check the rights on its folder; the agent goes on trying.',
+  INSTANCE_GONE: row(
+    'gone',
+    'The instance is not there any more.',
+    'Look at the backend; the contract can be ended by its renter or the coordinator.',
   ),
   DATABASE_OLDER: row(
     'conflict',

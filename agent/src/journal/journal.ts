@@ -9,27 +9,41 @@
  */
 import type { OrderKind, OrderPayload } from '@dc/shared/orders/order';
 import type { RecordKind } from '@dc/shared/evidence/record';
+import type { RETURN_CODES } from '@dc/shared/wire/agent';
 import type { Handle, SshAccess } from '../provisioners/provisioner.ts';
 import type { SagaEvent, SagaOutcome } from './saga-event.ts';
 
-/** A verified order as it was received. */
-export interface JournalOrder {
+/** Why an order went back to the coordinator, as the wire has it. */
+export type ReturnCode = (typeof RETURN_CODES)[number];
+
+/** An order handed back: declining is not failing. */
+export interface OrderReturn {
+  readonly code: ReturnCode;
+  readonly detail: string;
+  /** True only where the agent knows that it made nothing for this contract: another one may then build. */
+  readonly nothingMade: boolean;
+  readonly at: number;
+  /** When the coordinator took note; null while that is to be done. */
+  readonly deliveredAt: number | null;
+}
+
+/** Names one order: it comes again under the same id with a higher epoch when its lease is renewed by a new one. */
+export interface OrderName {
   readonly orderId: string;
+  readonly epoch: number;
+}
+
+/** A verified order as it was received. */
+export interface JournalOrder extends OrderName {
   readonly contractId: string;
   readonly kind: OrderKind;
-  readonly epoch: number;
   /** Until when it may be begun, in milliseconds since the epoch. */
   readonly expiresAt: number;
   readonly receivedAt: number;
   /** The JWS, verbatim. */
   readonly compact: string;
   readonly payload: OrderPayload;
-  /** Set when the agent decided to hand the order back. */
-  readonly returned: {
-    readonly reason: string;
-    readonly at: number;
-    readonly deliveredAt: number | null;
-  } | null;
+  readonly returned: OrderReturn | null;
 }
 
 /** The right to work on a contract. One a contract; a newer epoch replaces it. Times are on our clock. */
@@ -108,6 +122,7 @@ export interface JournalReader {
   /** Null where the journal has no order for it. */
   contract(contractId: string): ContractView | null;
   saga(sagaId: string): SagaView | null;
+  lease(contractId: string): Lease | null;
   /** `live`: contracts with an instance, an open saga or an order without an answer. `all`: every one. Oldest first. */
   contractIds(which: 'live' | 'all'): string[];
   instances(phases: readonly InstancePhase[]): JournalInstance[];
@@ -127,12 +142,12 @@ export interface ChainPlace {
 
 /** What the writing process may do, inside `write` only. */
 export interface JournalWriter {
-  /** False where this order is held already; it is then left as it is. */
+  /** False where this order is held already under this epoch; it is then left as it is. */
   saveOrder(order: Omit<JournalOrder, 'returned'>): boolean;
   /** Decides that the order goes back. The first reason stays. */
-  returnOrder(orderId: string, reason: string, at: number): void;
-  acknowledgeReturn(orderId: string, at: number): void;
-  /** Keeps the lease unless a newer epoch is held; false in that case. */
+  returnOrder(order: OrderName, reason: Omit<OrderReturn, 'deliveredAt'>): void;
+  acknowledgeReturn(order: OrderName, at: number): void;
+  /** Keeps the lease; false where a newer epoch is held, or this very one is lost: only a newer one brings it back. */
   saveLease(lease: Lease): boolean;
   /** Makes a saga with its `created` event. Throws where the contract has an open one. */
   createSaga(saga: Omit<SagaView, 'finished' | 'events'>): void;

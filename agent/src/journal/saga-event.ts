@@ -36,8 +36,11 @@ export type UnwindReason =
   | { readonly why: 'failed'; readonly failure: Failure }
   | { readonly why: 'cancelled'; readonly orderId: string };
 
-/** How a saga ended: its result was reported, its failure was reported, or it was cancelled and reported nothing. */
-export type SagaOutcome = 'reported' | 'failed' | 'cancelled';
+/**
+ * How a saga ended. `reported`: with its result. `failed`: its failure was reported. `declined`: nothing was made
+ * and the order was handed back. `cancelled`: undone because of an order against it; nothing was reported.
+ */
+export type SagaOutcome = 'reported' | 'failed' | 'declined' | 'cancelled';
 
 interface EventBase {
   readonly sagaId: string;

@@ -10,10 +10,11 @@
  * - Nothing is undone once the report is committed (I7): from then on only a tombstone destroys.
  */
 import type { Clock } from '@dc/shared/clock';
+import type { ErrorCode } from '@dc/shared/errors';
 import type { RecordKind } from '@dc/shared/evidence/record';
 import type { Random } from '@dc/shared/random';
 import type { Failure } from '../journal/saga-event.ts';
-import type { JournalInstance } from '../journal/journal.ts';
+import type { JournalInstance, ReturnCode } from '../journal/journal.ts';
 
 /** The part of a logger that sagas use; pino fits. */
 export interface SagaLog {
@@ -49,7 +50,7 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** Since the first start. */
   readonly totalMs: number;
-  /** Backoff before the second try; doubles each time, with full jitter. */
+  /** Backoff before the second try; doubles each time, with jitter. */
   readonly baseMs: number;
   readonly capMs: number;
   /** Deadline of one try. */
@@ -71,7 +72,7 @@ export interface ReportContext<Input, Outputs> {
   readonly stages: readonly StageTiming[];
 }
 
-/** The result of a saga: what the record says, and what the journal then says of the instance. */
+/** A result that is reported: what the record says, and what the journal then says of the instance. */
 export interface Report {
   readonly kind: RecordKind;
   readonly data: Record<string, unknown>;
@@ -104,9 +105,10 @@ export interface SagaDefinition {
   /** Whether it stops when the lease is lost. A tombstone stays valid without one. */
   readonly needsLease: boolean;
   readonly steps: readonly (ChooseStep | RunStep)[];
-  report(context: ReportContext<unknown, Readonly<Record<string, unknown>>>): Report;
-  /** The report after a permanent failure and its undo. */
-  reportFailure(failure: Failure): Report;
+  /** Null for a saga that nobody waits to hear of. */
+  report(context: ReportContext<unknown, Readonly<Record<string, unknown>>>): Report | null;
+  /** Whether this failure, at the first try of the first call, is a refusal: nothing was made, the order goes back. */
+  declines(failure: Failure): ReturnCode | null;
 }
 
 interface RunParts<Input, Outputs, Name extends string, Output> {
@@ -176,13 +178,16 @@ export class SagaBuilder<Input, Outputs> {
     return this.#with({ kind: 'run', name, policy: { ...BOUNDED, ...parts.policy }, run, undo });
   }
 
-  /** Ends the definition with what is reported. */
-  report(report: (context: ReportContext<Input, Outputs>) => Report): SagaDefinition {
+  /** Ends the definition with what is reported, and with the failures that are refusals. */
+  report(
+    report: (context: ReportContext<Input, Outputs>) => Report | null,
+    refusals: Partial<Record<ErrorCode, ReturnCode>> = {},
+  ): SagaDefinition {
     return {
       ...this.#header,
       steps: this.#steps,
       report: report as SagaDefinition['report'],
-      reportFailure: (failure) => ({ kind: 'failed', data: { ...failure } }),
+      declines: ({ code }) => refusals[code as ErrorCode] ?? null,
     };
   }
 
