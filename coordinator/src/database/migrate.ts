@@ -50,7 +50,7 @@ async function applyOnce(trx: Transaction, { migration, migrations, clock }: App
     );
   }
   if (had.includes(migration.name)) return false;
-  await sql`create table if not exists migrations (name text primary key, applied_at bigint not null)`.execute(
+  await sql`create table if not exists migrations (name text not null primary key, applied_at bigint not null)`.execute(
     trx,
   );
   await migration.up(trx);

@@ -109,10 +109,10 @@ describe('statements', () => {
     const { db, handle } = openThings();
     const prepared: string[] = [];
     const prepare = handle.prepare.bind(handle);
-    handle.prepare = ((text: string) => {
+    handle.prepare = (text: string) => {
       prepared.push(text);
       return prepare(text);
-    });
+    };
     const query = (text: string) => sql.raw(text).execute(db);
     for (let i = 0; i < 3; i += 1) await query('select 1 as x');
     expect(prepared).toEqual(['select 1 as x']);

@@ -32,7 +32,7 @@ export function createLedgerStore({ clock, random }: { clock: Clock; random: Ran
       try {
         await insertSet(trx, set, { id, at: clock.now() });
       } catch (error) {
-        if (!isConstraintViolation(error)) throw error;
+        if (!isConstraintViolation(error) && !isOverflow(error)) throw error;
         throw new AppError('LEDGER_REFUSED', `The ledger refused ${set.kind} for ${set.cause}.`, {
           cause: error,
         });
@@ -40,6 +40,11 @@ export function createLedgerStore({ clock, random }: { clock: Clock; random: Ran
       return 'posted';
     },
   };
+}
+
+/** True where the sum of an account went past 64 bits: SQLite says so instead of wrapping. */
+function isOverflow(error: unknown): boolean {
+  return error instanceof Error && error.message === 'integer overflow';
 }
 
 /** The balance of an account: the sum of its postings, 0 where there are none. */

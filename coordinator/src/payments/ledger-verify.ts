@@ -2,6 +2,7 @@
  * Recomputes the whole ledger in bigints, trusting neither the database's triggers nor its sums: for
  * `dc-coordinator admin ledger verify`, and for the day when somebody wrote to the file with another program.
  */
+import { sql } from 'kysely';
 import type { Database, Reader } from '../database/database.ts';
 
 /** How much was checked, and the first thing that does not add up. */
@@ -18,17 +19,11 @@ const PAGE_SETS = 500;
 interface SetWithPostings {
   id: string;
   cause: string;
+  kind: string;
   contractId: string | null;
   currency: string;
   isSealed: boolean;
   postings: { account: string; amountE9s: bigint; currency: string }[];
-}
-
-/** What the postings of one contract in one currency add up to. */
-interface ContractTotals {
-  paid: bigint;
-  released: bigint;
-  refunded: bigint;
 }
 
 /** Reads everything once, in one snapshot. Time and memory grow with the ledger. */
@@ -57,7 +52,7 @@ async function readPage(reader: Reader, afterId: string): Promise<SetWithPosting
   const sets = await reader
     .selectFrom('ledger_sets as s')
     .leftJoin('ledger_seals as seal', 'seal.set_id', 's.id')
-    .select(['s.id', 's.cause', 's.contract_id', 's.currency', 'seal.set_id as seal'])
+    .select(['s.id', 's.cause', 's.kind', 's.contract_id', 's.currency', 'seal.set_id as seal'])
     .where('s.id', '>', afterId)
     .orderBy('s.id')
     .limit(PAGE_SETS)
@@ -73,6 +68,7 @@ async function readPage(reader: Reader, afterId: string): Promise<SetWithPosting
   return sets.map((set) => ({
     id: set.id,
     cause: set.cause,
+    kind: set.kind,
     contractId: set.contract_id,
     currency: set.currency,
     isSealed: set.seal !== null,
@@ -105,35 +101,31 @@ function isOfContract(account: string): boolean {
   return account.startsWith('escrow:') || account.startsWith('refund_due:');
 }
 
-/** Adds up accounts and contracts over all sets. */
+/** What may never have taken more from a contract's escrow than the first of them put in. */
+const KINDS_OF_ESCROW: readonly string[] = ['payment_received', 'released_to_provider', 'refund_decided'];
+
+/** Adds up, over all sets, the accounts that belong to contracts. */
 class Totals {
   readonly #balances = new Map<string, bigint>();
-  readonly #contracts = new Map<string, ContractTotals>();
+  /** Paid less released less refunded, for each escrow account. */
+  readonly #unspent = new Map<string, bigint>();
 
   add(set: SetWithPostings): void {
-    const key = `${set.contractId ?? ''} in ${set.currency}`;
-    const contract = this.#contracts.get(key) ?? { paid: 0n, released: 0n, refunded: 0n };
     for (const { account, amountE9s } of set.postings) {
-      if (isOfContract(account)) {
-        const accountKey = `${account} in ${set.currency}`;
-        this.#balances.set(accountKey, (this.#balances.get(accountKey) ?? 0n) + amountE9s);
-      }
-      if (account.startsWith('processor:') && amountE9s < 0n) contract.paid -= amountE9s;
-      else if (account.startsWith('processor:') || account.startsWith('refund_due:'))
-        contract.refunded += amountE9s;
-      else if (!account.startsWith('escrow:')) contract.released += amountE9s;
+      if (!isOfContract(account)) continue;
+      const name = `${account} in ${set.currency}`;
+      this.#balances.set(name, (this.#balances.get(name) ?? 0n) + amountE9s);
+      if (!account.startsWith('escrow:') || !KINDS_OF_ESCROW.includes(set.kind)) continue;
+      this.#unspent.set(name, (this.#unspent.get(name) ?? 0n) + amountE9s);
     }
-    if (set.contractId !== null) this.#contracts.set(key, contract);
   }
 
   firstProblem(): string | null {
     for (const [account, balance] of this.#balances) {
       if (balance < 0n) return `The account ${account} is at ${balance}, below zero.`;
     }
-    for (const [contract, { paid, released, refunded }] of this.#contracts) {
-      if (released + refunded > paid) {
-        return `The contract ${contract} was paid ${paid} but released ${released} and refunded ${refunded}.`;
-      }
+    for (const [account, unspent] of this.#unspent) {
+      if (unspent < 0n) return `From ${account}, ${-unspent} more was released and refunded than was paid.`;
     }
     return null;
   }
@@ -142,15 +134,11 @@ class Totals {
 /** Rows that belong to no set: only another program, without foreign keys, can have made them. */
 async function problemOfStrays(reader: Reader): Promise<string | null> {
   for (const table of ['ledger_postings', 'ledger_seals'] as const) {
-    const stray = await reader
-      .selectFrom(table)
-      .select('set_id')
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(selectFrom('ledger_sets').select('id').whereRef('ledger_sets.id', '=', `${table}.set_id`)),
-        ),
-      )
-      .executeTakeFirst();
+    const { rows } = await sql<{ set_id: string }>`
+      select set_id from ${sql.table(table)} where set_id not in (select id from ledger_sets) limit 1`.execute(
+      reader,
+    );
+    const [stray] = rows;
     if (stray !== undefined) return `${table} has rows for the set ${stray.set_id}, which does not exist.`;
   }
   return null;

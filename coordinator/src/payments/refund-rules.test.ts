@@ -55,7 +55,7 @@ describe('a rental that ends', () => {
     ['rounds the unused part up', { rentedMs: 3, paid: usd(10n) }, 1, 7n, 3n],
     ['rounds a used nano-unit in the renter’s favour', { paid: usd(1n) }, 10 * HOUR_MS - 1, 1n, 0n],
     ['and cost nothing splits nothing', { paid: usd(0n) }, 5 * HOUR_MS, 0n, 0n],
-  ])('%s', (_case, changes, nowMs, refund, release) => {
+  ])('%s', (...[, changes, nowMs, refund, release]) => {
     expect(splitAtEnd(terms(changes), nowMs)).toEqual({ refund: usd(refund), release: usd(release) });
   });
 

@@ -5,7 +5,7 @@
 import type { Transaction } from '../database.ts';
 import { runStatements } from './migration.ts';
 
-const META = `create table meta (key text primary key, value text not null)`;
+const META = `create table meta (key text not null primary key, value text not null)`;
 
 const OUTBOX = [
   `create table outbox (
@@ -31,7 +31,7 @@ const OUTBOX = [
 const LEDGER = [
   // A set cannot be committed without its seal (the deferred reference), and the seal checks the set (a trigger).
   `create table ledger_sets (
-    id text primary key references ledger_seals (set_id) deferrable initially deferred,
+    id text not null primary key references ledger_seals (set_id) deferrable initially deferred,
     cause text not null unique check (length(cause) between 1 and 200),
     kind text not null check (length(kind) > 0),
     contract_id text check (length(contract_id) > 0),
@@ -53,17 +53,12 @@ const LEDGER = [
       or account like 'provider_payable:_%' or account like 'refund_due:_%')
   )`,
   `create index ledger_postings_account on ledger_postings (account, currency, amount_e9s)`,
-  `create table ledger_seals (set_id text primary key references ledger_sets (id))`,
+  `create table ledger_seals (set_id text not null primary key references ledger_sets (id))`,
 ];
 
 /** Refuses with `message` where `condition` holds. */
 const refuse = (message: string, condition: string): string =>
   `select raise(abort, 'ledger: ${message}') where ${condition};`;
-
-/** What a set's contract has paid, released and refunded, from the postings alone. */
-const sumOfContract = (condition: string): string => `(
-  select coalesce(sum(p.amount_e9s), 0) from ledger_sets other join ledger_postings p on p.set_id = other.id
-  where other.contract_id = s.contract_id and other.currency = s.currency and (${condition}))`;
 
 // INSERT OR REPLACE removes the old row without a delete trigger unless recursive triggers are on, which another
 // program's connection may not have: hence the checks for a row that is there already.
@@ -104,9 +99,9 @@ const SQLITE_LEDGER_TRIGGERS = [
       'released and refunded exceed paid',
       `exists (
         select 1 from ledger_sets s where s.id = new.set_id and s.contract_id is not null
-          and ${sumOfContract(`p.account like 'provider_payable:%' or p.account = 'platform_revenue'`)}
-            + ${sumOfContract(`p.account like 'refund_due:%' or (p.account like 'processor:%' and p.amount_e9s > 0)`)}
-            > ${sumOfContract(`p.account like 'processor:%' and p.amount_e9s < 0`)} * -1)`,
+          and (select sum(p.amount_e9s) from ledger_postings p join ledger_sets moved on moved.id = p.set_id
+               where p.account = 'escrow:' || s.contract_id and p.currency = s.currency
+                 and moved.kind in ('payment_received', 'released_to_provider', 'refund_decided')) < 0)`,
     )}
   end`,
 ];
