@@ -243,7 +243,7 @@ function checkSpec(spec: InstanceSpec): void {
   }
 }
 
-/** The prompt is all that an instance can show of its name. Read by sh and by bash. */
-function profileOf(spec: InstanceSpec): string {
-  return `PS1='${spec.hostname}:$PWD$ '\n`;
+/** The prompt is all that an instance can show of its name; it is read by bash and by other shells. */
+function profileOf({ hostname }: InstanceSpec): string {
+  return `if [ -n "$BASH" ]; then PS1='${hostname}:\\w\\$ '; else PS1='${hostname}:$PWD$ '; fi\n`;
 }

@@ -3,8 +3,14 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '@dc/shared/clock';
 import { makeSeal } from '@dc/shared/seal';
-import { runCommand, type CommandResult } from '../../../lib/run-command.ts';
+import {
+  runCommand,
+  startCommand,
+  type CommandResult,
+  type RunningCommand,
+} from '../../../lib/run-command.ts';
 import { systemClock } from '../../../lib/system-clock.ts';
 import { systemRandom } from '../../../lib/system-random.ts';
 import type { CreateRequest, Instance, SshAccess } from '../../provisioner.ts';
@@ -39,9 +45,9 @@ export class LocalFixture {
     return join(this.folder, 'state');
   }
 
-  open(options: LocalOptions = {}): Promise<LocalProvisioner> {
+  open(options: LocalOptions = {}, clock: Clock = systemClock): Promise<LocalProvisioner> {
     const { sealSecret, stateDir } = this;
-    return LocalProvisioner.open(options, { clock: systemClock, random: systemRandom, sealSecret, stateDir });
+    return LocalProvisioner.open(options, { clock, random: systemRandom, sealSecret, stateDir });
   }
 
   /** An order for a new contract, for the key in `keyFile` unless another public key is given. */
@@ -102,6 +108,13 @@ export class LocalFixture {
     const destination = `${more.user ?? ssh.user}@${ssh.host}`;
     const all = [...trust, ...(more.options ?? []), '-p', String(ssh.port), destination, ...args];
     return this.run('ssh', all, more.input);
+  }
+
+  /** Starts `ssh` with a command, for tests that look at it while it runs. Its output must be read. */
+  async startSsh(instance: Instance, command: string): Promise<RunningCommand> {
+    const ssh = accessOf(instance);
+    const args = [...(await this.trustOptions(ssh)), '-p', String(ssh.port), ssh.host, command];
+    return startCommand({ file: 'ssh', args, env: ENV }, systemClock);
   }
 
   run(file: string, args: string[], input?: string | Uint8Array): Promise<CommandResult> {
