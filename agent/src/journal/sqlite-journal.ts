@@ -1,0 +1,183 @@
+/** The journal as its one writing process has it: SQLite in WAL mode, one transaction a `write`. */
+import { hashJws } from '@dc/shared/crypto/jws';
+import { CHAIN_START } from '@dc/shared/evidence/record';
+import type { Database } from 'better-sqlite3';
+import type { OpenOptions } from './open-journal.ts';
+import type {
+  ChainPlace,
+  Journal,
+  JournalInstance,
+  JournalOrder,
+  JournalRecord,
+  JournalWriter,
+  Lease,
+  OrderName,
+  OrderReturn,
+  SagaView,
+} from './journal.ts';
+import type { SagaEvent } from './saga-event.ts';
+import { translateError } from './sqlite-error.ts';
+import { SqliteReader } from './sqlite-reader.ts';
+import { StatementCache } from './statement-cache.ts';
+
+/** Made by `openJournal` only. */
+export class SqliteJournal extends SqliteReader implements Journal {
+  readonly #db: Database;
+  readonly #writer: SqliteWriter;
+  readonly #release: () => void;
+  readonly #onWrite: NonNullable<OpenOptions['onWrite']>;
+
+  constructor(db: Database, release: () => void, onWrite: OpenOptions['onWrite']) {
+    super(db);
+    this.#db = db;
+    this.#writer = new SqliteWriter(db);
+    this.#release = release;
+    this.#onWrite = onWrite ?? (() => undefined);
+  }
+
+  write<T>(label: string, work: (writer: JournalWriter) => T): T {
+    if (this.#db.inTransaction) return work(this.#writer);
+    this.#onWrite(label, 'before');
+    let result: T;
+    try {
+      result = this.#db.transaction(() => work(this.#writer)).immediate();
+    } catch (error) {
+      throw translateError(error, this.#db.name);
+    }
+    this.#onWrite(label, 'after');
+    return result;
+  }
+
+  override close(): void {
+    super.close();
+    this.#release();
+  }
+}
+
+class SqliteWriter implements JournalWriter {
+  readonly #statements: StatementCache;
+
+  constructor(db: Database) {
+    this.#statements = new StatementCache(db);
+  }
+
+  saveOrder(order: Omit<JournalOrder, 'returned'>): boolean {
+    return this.#run(
+      `INSERT INTO orders (order_id, contract_id, kind, epoch, expires_at, received_at, compact)
+       VALUES (:orderId, :contractId, :kind, :epoch, :expiresAt, :receivedAt, :compact) ON CONFLICT DO NOTHING`,
+      order,
+    );
+  }
+
+  returnOrder(order: OrderName, reason: Omit<OrderReturn, 'deliveredAt'>): void {
+    this.#run(
+      `UPDATE orders SET return_code = :code, return_detail = :detail, nothing_made = :nothingMade, returned_at = :at
+       WHERE order_id = :orderId AND epoch = :epoch AND returned_at IS NULL`,
+      { ...order, ...reason, nothingMade: reason.nothingMade ? 1 : 0 },
+    );
+  }
+
+  acknowledgeReturn(order: OrderName, at: number): void {
+    this.#run('UPDATE orders SET return_delivered_at = :at WHERE order_id = :orderId AND epoch = :epoch', {
+      ...order,
+      at,
+    });
+  }
+
+  saveLease(lease: Lease): boolean {
+    return this.#run(
+      `INSERT INTO leases (contract_id, order_id, epoch, granted_at, expires_at, lost)
+       VALUES (:contractId, :orderId, :epoch, :grantedAt, :expiresAt, :lost)
+       ON CONFLICT (contract_id) DO UPDATE SET order_id = excluded.order_id, epoch = excluded.epoch,
+         granted_at = excluded.granted_at, expires_at = excluded.expires_at, lost = excluded.lost
+       WHERE excluded.epoch > epoch OR (excluded.epoch = epoch AND lost = 0)`,
+      { ...lease, lost: lease.lost ? 1 : 0 },
+    );
+  }
+
+  createSaga(saga: Omit<SagaView, 'finished' | 'events'>): void {
+    this.#run(
+      `INSERT INTO sagas (saga_id, contract_id, name, version, order_id, input, created_at)
+       VALUES (:sagaId, :contractId, :name, :version, :orderId, :input, :createdAt)`,
+      { ...saga, input: JSON.stringify(saga.input) },
+    );
+    const { sagaId, createdAt: at } = saga;
+    this.#append({ sagaId, step: null, event: 'created', attempt: 0, at, data: null });
+  }
+
+  appendEvents(events: readonly SagaEvent[]): void {
+    for (const event of events) this.#append(event);
+  }
+
+  finishSaga(sagaId: string, finished: NonNullable<SagaView['finished']>): void {
+    const { outcome, at, epoch } = finished;
+    this.#append({ sagaId, step: null, event: 'finished', attempt: 0, at, data: { outcome } });
+    this.#run(
+      'UPDATE sagas SET outcome = :outcome, finished_at = :at, epoch = :epoch WHERE saga_id = :sagaId',
+      {
+        sagaId,
+        outcome,
+        at,
+        epoch,
+      },
+    );
+  }
+
+  saveInstance(instance: JournalInstance): void {
+    this.#run(
+      `INSERT INTO instances (contract_id, phase, handle, ssh, changed_at)
+       VALUES (:contractId, :phase, :handle, :ssh, :changedAt)
+       ON CONFLICT (contract_id) DO UPDATE SET phase = excluded.phase, handle = excluded.handle,
+         ssh = excluded.ssh, changed_at = excluded.changed_at`,
+      { ...instance, handle: JSON.stringify(instance.handle), ssh: JSON.stringify(instance.ssh) },
+    );
+  }
+
+  appendRecord(
+    record: Pick<JournalRecord, 'agentKey' | 'contractId' | 'kind' | 'epoch' | 'at'>,
+    build: (place: ChainPlace) => string,
+  ): JournalRecord {
+    const last = this.#statements
+      .prepare('SELECT seq, hash FROM records WHERE agent_key = ? ORDER BY seq DESC LIMIT 1')
+      .get(record.agentKey) as { seq: number; hash: string } | undefined;
+    const place: ChainPlace = { seq: (last?.seq ?? 0) + 1, prev: last?.hash ?? CHAIN_START };
+    const compact = build(place);
+    this.#run(
+      `INSERT INTO records (agent_key, seq, compact, hash, contract_id, kind, epoch, at)
+       VALUES (:agentKey, :seq, :compact, :hash, :contractId, :kind, :epoch, :at)`,
+      { ...record, seq: place.seq, compact, hash: hashJws(compact) },
+    );
+    return { ...record, seq: place.seq, compact, acknowledgedAt: null, answer: null };
+  }
+
+  acknowledgeRecord(record: Pick<JournalRecord, 'agentKey' | 'seq'>, answer: string, at: number): void {
+    this.#run(
+      `UPDATE records SET acknowledged_at = :at, answer = :answer
+       WHERE agent_key = :agentKey AND seq = :seq AND acknowledged_at IS NULL`,
+      { agentKey: record.agentKey, seq: record.seq, answer, at },
+    );
+  }
+
+  setFact(name: string, value: string): void {
+    this.#run(
+      'INSERT INTO facts VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+      { name, value },
+    );
+  }
+
+  #append(event: SagaEvent): void {
+    // Written only while the saga is open: `outcome` decides, not the caller's memory.
+    const added = this.#run(
+      `INSERT INTO saga_events (saga_id, step, event, attempt, at, data)
+       SELECT :sagaId, :step, :event, :attempt, :at, :data
+       FROM sagas WHERE saga_id = :sagaId AND outcome IS NULL`,
+      { ...event, data: JSON.stringify(event.data ?? null) },
+    );
+    if (!added) throw new Error(`saga ${event.sagaId} is not open: ${event.event} cannot be added`);
+  }
+
+  /** True where a row changed. */
+  #run(sql: string, values: object): boolean {
+    return this.#statements.prepare(sql).run(values).changes > 0;
+  }
+}

@@ -1,0 +1,215 @@
+/** Reads the journal from SQLite: rows to views, nothing else. */
+import { parseJws } from '@dc/shared/crypto/jws';
+import { AppError } from '@dc/shared/errors';
+import type { OrderPayload } from '@dc/shared/orders/order';
+import type { Database } from 'better-sqlite3';
+import type {
+  ContractView,
+  InstancePhase,
+  JournalInstance,
+  JournalOrder,
+  JournalReader,
+  JournalRecord,
+  Lease,
+  OrderReturn,
+  SagaView,
+} from './journal.ts';
+import type { SagaEvent, SagaOutcome } from './saga-event.ts';
+import { StatementCache } from './statement-cache.ts';
+
+/** The fact that holds the journal's own id. */
+export const JOURNAL_ID = 'journal_id';
+
+/** How many sagas of a contract a view holds: enough to explain, little enough to plan with. */
+const SAGAS_MAX = 20;
+
+interface OrderRow extends Omit<JournalOrder, 'payload' | 'returned'> {
+  returnCode: OrderReturn['code'] | null;
+  returnDetail: string;
+  nothingMade: number;
+  returnedAt: number;
+  returnDeliveredAt: number | null;
+}
+
+interface SagaRow extends Omit<SagaView, 'input' | 'finished' | 'events'> {
+  input: string;
+  outcome: SagaOutcome | null;
+  finishedAt: number;
+  epoch: number | null;
+}
+
+interface EventRow {
+  sagaId: string;
+  step: string | null;
+  event: string;
+  attempt: number;
+  at: number;
+  data: string;
+}
+
+interface InstanceRow extends Omit<JournalInstance, 'handle' | 'ssh'> {
+  handle: string;
+  ssh: string;
+}
+
+const ORDER_COLUMNS = `order_id AS orderId, contract_id AS contractId, kind, epoch, expires_at AS expiresAt,
+  received_at AS receivedAt, compact, return_code AS returnCode, return_detail AS returnDetail,
+  nothing_made AS nothingMade, returned_at AS returnedAt,
+  return_delivered_at AS returnDeliveredAt`;
+const SAGA_COLUMNS = `saga_id AS sagaId, contract_id AS contractId, name, version, order_id AS orderId, input,
+  created_at AS createdAt, outcome, finished_at AS finishedAt, epoch`;
+const INSTANCE_COLUMNS = `contract_id AS contractId, phase, handle, ssh, changed_at AS changedAt`;
+const RECORD_COLUMNS = `agent_key AS agentKey, seq, compact, contract_id AS contractId, kind, epoch, at,
+  acknowledged_at AS acknowledgedAt, answer`;
+
+// An order waits for its answer until a saga has reported under its epoch, or it is handed back.
+const LIVE = `
+  EXISTS (SELECT 1 FROM sagas s WHERE s.contract_id = o.contract_id AND s.outcome IS NULL)
+  OR EXISTS (SELECT 1 FROM instances i WHERE i.contract_id = o.contract_id AND i.phase <> 'destroyed')
+  OR EXISTS (
+    SELECT 1 FROM orders open WHERE open.contract_id = o.contract_id AND open.returned_at IS NULL
+    AND open.epoch > coalesce((SELECT max(s.epoch) FROM sagas s WHERE s.contract_id = o.contract_id), -1))`;
+
+/** A journal that is only read. */
+export class SqliteReader implements JournalReader {
+  readonly #db: Database;
+  readonly #statements: StatementCache;
+  readonly journalId: string;
+
+  constructor(db: Database) {
+    this.#db = db;
+    this.#statements = new StatementCache(db);
+    const journalId = this.fact(JOURNAL_ID);
+    if (journalId === null) throw new AppError('JOURNAL_CORRUPT', 'The journal has lost its id.');
+    this.journalId = journalId;
+  }
+
+  contract(contractId: string): ContractView | null {
+    const orders = this.#all<OrderRow>(
+      `SELECT ${ORDER_COLUMNS} FROM orders WHERE contract_id = ? ORDER BY received_at, epoch, order_id`,
+      contractId,
+    ).map(toOrder);
+    if (orders.length === 0) return null;
+    const sagas = this.#all<SagaRow>(
+      `SELECT ${SAGA_COLUMNS} FROM sagas WHERE contract_id = ? ORDER BY created_at DESC, rowid DESC LIMIT ?`,
+      contractId,
+      SAGAS_MAX,
+    );
+    const instance = this.#get(
+      `SELECT ${INSTANCE_COLUMNS} FROM instances WHERE contract_id = ?`,
+      contractId,
+    ) as InstanceRow | undefined;
+    return {
+      contractId,
+      orders,
+      lease: this.lease(contractId),
+      sagas: sagas.reverse().map((row) => this.#toSaga(row)),
+      instance: instance === undefined ? null : toInstance(instance),
+    };
+  }
+
+  saga(sagaId: string): SagaView | null {
+    const row = this.#get(`SELECT ${SAGA_COLUMNS} FROM sagas WHERE saga_id = ?`, sagaId) as
+      SagaRow | undefined;
+    return row === undefined ? null : this.#toSaga(row);
+  }
+
+  lease(contractId: string): Lease | null {
+    const row = this.#get(
+      `SELECT contract_id AS contractId, order_id AS orderId, epoch, granted_at AS grantedAt,
+       expires_at AS expiresAt, lost FROM leases WHERE contract_id = ?`,
+      contractId,
+    ) as (Omit<Lease, 'lost'> & { lost: number }) | undefined;
+    return row === undefined ? null : { ...row, lost: row.lost === 1 };
+  }
+
+  contractIds(which: 'live' | 'all'): string[] {
+    const rows = this.#all<{ contractId: string }>(
+      `SELECT contract_id AS contractId FROM (SELECT contract_id, min(received_at) AS first FROM orders
+       GROUP BY contract_id) o ${which === 'live' ? `WHERE ${LIVE}` : ''} ORDER BY first, contract_id`,
+    );
+    return rows.map((row) => row.contractId);
+  }
+
+  instances(phases: readonly InstancePhase[]): JournalInstance[] {
+    return this.#all<InstanceRow>(
+      `SELECT ${INSTANCE_COLUMNS} FROM instances WHERE phase IN (SELECT value FROM json_each(?)) ORDER BY contract_id`,
+      JSON.stringify(phases),
+    ).map(toInstance);
+  }
+
+  undeliveredRecords(limit: number): JournalRecord[] {
+    return this.#all<JournalRecord>(
+      `SELECT ${RECORD_COLUMNS} FROM records WHERE acknowledged_at IS NULL ORDER BY record_id LIMIT ?`,
+      limit,
+    );
+  }
+
+  undeliveredReturns(limit: number): JournalOrder[] {
+    return this.#all<OrderRow>(
+      `SELECT ${ORDER_COLUMNS} FROM orders WHERE returned_at IS NOT NULL AND return_delivered_at IS NULL
+       ORDER BY returned_at LIMIT ?`,
+      limit,
+    ).map(toOrder);
+  }
+
+  fact(name: string): string | null {
+    return (
+      (this.#get('SELECT value FROM facts WHERE name = ?', name) as { value: string } | undefined)?.value ??
+      null
+    );
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #toSaga(row: SagaRow): SagaView {
+    const { outcome, finishedAt, epoch, input, ...saga } = row;
+    const events = this.#all<EventRow>(
+      'SELECT saga_id AS sagaId, step, event, attempt, at, data FROM saga_events WHERE saga_id = ? ORDER BY event_id',
+      row.sagaId,
+    );
+    return {
+      ...saga,
+      input: JSON.parse(input) as unknown,
+      finished: outcome === null ? null : { outcome, at: finishedAt, epoch },
+      events: events.map((event) => ({ ...event, data: JSON.parse(event.data) as unknown }) as SagaEvent),
+    };
+  }
+
+  #get(sql: string, ...values: unknown[]): unknown {
+    return this.#statements.prepare(sql).get(...values);
+  }
+
+  #all<Row>(sql: string, ...values: unknown[]): Row[] {
+    return this.#statements.prepare(sql).all(...values) as Row[];
+  }
+}
+
+function toOrder(row: OrderRow): JournalOrder {
+  const { returnCode, returnDetail, nothingMade, returnedAt, returnDeliveredAt, ...order } = row;
+  const jws = parseJws(row.compact);
+  if (jws === null)
+    throw new AppError('JOURNAL_CORRUPT', `The journal's order ${row.orderId} cannot be read.`);
+  const returned: OrderReturn | null =
+    returnCode === null
+      ? null
+      : {
+          code: returnCode,
+          detail: returnDetail,
+          nothingMade: nothingMade === 1,
+          at: returnedAt,
+          deliveredAt: returnDeliveredAt,
+        };
+  // It was verified before it was kept.
+  return { ...order, payload: jws.payload as OrderPayload, returned };
+}
+
+function toInstance(row: InstanceRow): JournalInstance {
+  return {
+    ...row,
+    handle: JSON.parse(row.handle) as JournalInstance['handle'],
+    ssh: JSON.parse(row.ssh) as JournalInstance['ssh'],
+  };
+}
