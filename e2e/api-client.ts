@@ -54,7 +54,12 @@ export class ApiClient {
   }
 
   /** Signs and sends. Throws ProblemError for a problem document. */
-  async call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  async call<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<T> {
     const response = await this.send(method, path, body, headers);
     const text = await response.text();
     const answer: unknown = text === '' ? null : JSON.parse(text);
@@ -63,13 +68,22 @@ export class ApiClient {
   }
 
   /** Signs and sends, and returns the raw response. */
-  send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  send(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
     const url = new URL(path, this.baseUrl);
     const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const signature = signRequest({ method, url, body: bytes }, { key: this.key, clock, random });
     return fetch(url, {
       method,
-      headers: { ...signature, ...headers, ...(bytes === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        ...signature,
+        ...headers,
+        ...(bytes === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(bytes === undefined ? {} : { body: bytes }),
     });
   }
@@ -122,5 +136,7 @@ function parseEvent(block: string): ServerEvent | null {
     if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trimStart());
   }
   const data = fields.get('data');
-  return data === undefined ? null : { id: fields.get('id'), event: fields.get('event') ?? 'message', data: JSON.parse(data) };
+  return data === undefined
+    ? null
+    : { id: fields.get('id'), event: fields.get('event') ?? 'message', data: JSON.parse(data) };
 }

@@ -8,7 +8,10 @@ import { ApiClient, ProblemError } from './api-client.ts';
 
 const usd = (amount_e9s: string) => ({ amount_e9s, currency: 'USD' });
 
-const SIZES: readonly Pick<WireCreateOffering, 'title' | 'description' | 'cpu' | 'memory_mb' | 'disk_gb' | 'price_per_hour' | 'setup_fee' | 'places'>[] = [
+const SIZES: readonly Pick<
+  WireCreateOffering,
+  'title' | 'description' | 'cpu' | 'memory_mb' | 'disk_gb' | 'price_per_hour' | 'setup_fee' | 'places'
+>[] = [
   {
     title: 'Demo S',
     description: 'A shell on this machine: for trying the whole way from rent to login.',
@@ -54,7 +57,10 @@ export async function createDemoProvider(url: string, seed: Uint8Array): Promise
   const pubkey = client.key.publicKey;
   await client.post('/api/v1/accounts', { public_key: pubkey, username: 'demo-provider' });
   await client.post('/api/v1/providers', { name: 'Demo provider' });
-  const pool = await client.post<{ id: string }>(`/api/v1/providers/${pubkey}/pools`, { name: 'This machine', country: 'DE' });
+  const pool = await client.post<{ id: string }>(`/api/v1/providers/${pubkey}/pools`, {
+    name: 'This machine',
+    country: 'DE',
+  });
   const offerings: WireOffering[] = [];
   for (const size of SIZES) {
     const body: WireCreateOffering = {
@@ -71,7 +77,11 @@ export async function createDemoProvider(url: string, seed: Uint8Array): Promise
 }
 
 /** Grants a setup token for one agent of the pool: an hour to use it, a year for the agent's key. */
-export async function grantSetupToken(provider: ApiClient, poolId: string, coordinatorKey: string): Promise<string> {
+export async function grantSetupToken(
+  provider: ApiClient,
+  poolId: string,
+  coordinatorKey: string,
+): Promise<string> {
   const seed = randomBytes(32);
   const nowS = Math.floor(Date.now() / 1000);
   const grant = signGrant(

@@ -33,7 +33,10 @@ export interface RentalReport {
 }
 
 /** Rents the cheapest offering in stock at `url` for an hour, and cancels it again. */
-export async function rentOnce(url: string, onStage: (stage: RentalStage) => void = () => undefined): Promise<RentalReport> {
+export async function rentOnce(
+  url: string,
+  onStage: (stage: RentalStage) => void = () => undefined,
+): Promise<RentalReport> {
   const client = new ApiClient(url);
   const identity = await makeSshIdentity();
   const stages: RentalStage[] = [];
@@ -58,14 +61,20 @@ export async function rentOnce(url: string, onStage: (stage: RentalStage) => voi
       client.post<WireContract>('/api/v1/contracts', order, { 'idempotency-key': crypto.randomUUID() }),
     );
     const paidAt = performance.now();
-    const active = await timed('paid to active', () => waitFor(client, ordered.id, (contract) => contract.state === 'active'));
+    const active = await timed('paid to active', () =>
+      waitFor(client, ordered.id, (contract) => contract.state === 'active'),
+    );
     const { access } = active;
     if (access === null) throw new Error('the contract is active but shows no access');
     const output = await timed('ssh', () => sshRun(identity, access, 'echo "hello from $(whoami)"'));
     const paidToSshMs = Math.round((performance.now() - paidAt) * 10) / 10;
     await timed('cancel', () => client.post(`/api/v1/contracts/${ordered.id}/cancel`, {}));
     const released = await timed('released', () =>
-      waitFor(client, ordered.id, (contract) => contract.release === 'released' && contract.payment.status !== 'succeeded'),
+      waitFor(
+        client,
+        ordered.id,
+        (contract) => contract.release === 'released' && contract.payment.status !== 'succeeded',
+      ),
     );
     return {
       contract_id: ordered.id,
@@ -90,7 +99,8 @@ async function cheapestOffering(client: ApiClient): Promise<WireOffering> {
   const { items } = await client.get<{ items: WireOffering[] }>('/api/v1/offerings?in_stock=true&limit=200');
   const price = (offering: WireOffering): bigint => BigInt(offering.price_per_hour.amount_e9s);
   const [cheapest] = items.sort((a, b) => (price(a) < price(b) ? -1 : 1));
-  if (cheapest === undefined) throw new Error('No offering is in stock. Is the agent running? Start the demo with: npm start');
+  if (cheapest === undefined)
+    throw new Error('No offering is in stock. Is the agent running? Start the demo with: npm start');
   return cheapest;
 }
 
@@ -109,7 +119,9 @@ export async function waitFor(
       const contract = event.data as WireContract;
       if (done(contract)) return contract;
       if (contract.state === 'failed' || contract.state === 'rejected') {
-        throw new Error(`the contract is ${contract.state}: ${contract.last_error?.detail ?? 'no reason given'}`);
+        throw new Error(
+          `the contract is ${contract.state}: ${contract.last_error?.detail ?? 'no reason given'}`,
+        );
       }
     }
     throw stop.signal.reason;

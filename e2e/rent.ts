@@ -50,6 +50,7 @@ try {
   const message = error instanceof Error ? error.message : String(error);
   const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
   process.stderr.write(`The rental failed: ${message}${cause}\n`);
-  if (!(error instanceof ProblemError)) process.stderr.write('Is the system running? Start it with: npm start\n');
+  if (!(error instanceof ProblemError))
+    process.stderr.write('Is the system running? Start it with: npm start\n');
   process.exitCode = 1;
 }

@@ -58,7 +58,11 @@ function identityRoutes(context: Context): Route[] {
       idempotency: 'none',
       async handle({ body, principal, now }, trx) {
         const agent = agentOf(principal);
-        await saveHeartbeat(trx, agent.publicKey, { at: now, version: body.version, body: JSON.stringify(body) });
+        await saveHeartbeat(trx, agent.publicKey, {
+          at: now,
+          version: body.version,
+          body: JSON.stringify(body),
+        });
         const worker = { agentKey: agent.publicKey, poolId: agent.poolId, now };
         const chain = await findChain(trx, agent.publicKey);
         return {
@@ -133,7 +137,10 @@ function workRoutes(context: Context): Route[] {
         const lease = { workId: params.order, epoch: body.epoch };
         const expiresAt = await renewLease(context, trx, agentOf(principal), lease);
         const ttlMs = context.config.agents.leaseTtlMs;
-        return { status: 200, body: { epoch: body.epoch, expires_at: toTimestamp(expiresAt), ttl_ms: ttlMs } };
+        return {
+          status: 200,
+          body: { epoch: body.epoch, expires_at: toTimestamp(expiresAt), ttl_ms: ttlMs },
+        };
       },
     }),
     writeRoute({

@@ -6,7 +6,10 @@ import type { AgentsTable, GrantsTable } from '../database/tables-spine.ts';
 export type AgentRow = Selectable<AgentsTable>;
 
 export async function findAgent(reader: Reader, publicKey: string): Promise<AgentRow | null> {
-  return (await reader.selectFrom('agents').selectAll().where('public_key', '=', publicKey).executeTakeFirst()) ?? null;
+  return (
+    (await reader.selectFrom('agents').selectAll().where('public_key', '=', publicKey).executeTakeFirst()) ??
+    null
+  );
 }
 
 export async function insertAgent(trx: Transaction, row: AgentRow): Promise<void> {
@@ -14,7 +17,10 @@ export async function insertAgent(trx: Transaction, row: AgentRow): Promise<void
 }
 
 export async function findGrant(reader: Reader, setupKey: string): Promise<GrantsTable | null> {
-  return (await reader.selectFrom('grants').selectAll().where('setup_key', '=', setupKey).executeTakeFirst()) ?? null;
+  return (
+    (await reader.selectFrom('grants').selectAll().where('setup_key', '=', setupKey).executeTakeFirst()) ??
+    null
+  );
 }
 
 /** Marks the grant as used by this agent; false where it was used before. */
@@ -42,7 +48,12 @@ export async function saveHeartbeat(
 }
 
 /** Takes an agent's permissions away, at once. */
-export async function revokeAgent(trx: Transaction, publicKey: string, provider: string, at: number): Promise<boolean> {
+export async function revokeAgent(
+  trx: Transaction,
+  publicKey: string,
+  provider: string,
+  at: number,
+): Promise<boolean> {
   const result = await trx
     .updateTable('agents')
     .set({ revoked_at: at })

@@ -5,7 +5,11 @@ import type { RouteInput } from '../http/route.ts';
 import { openEventStream } from '../http/sse.ts';
 
 /** Sends `hello` at once (so that a reconnecting agent looks for work) and `work` whenever its pool has some. */
-export async function streamNudges(context: Context, input: RouteInput, agent: AgentPrincipal): Promise<void> {
+export async function streamNudges(
+  context: Context,
+  input: RouteInput,
+  agent: AgentPrincipal,
+): Promise<void> {
   const events = openEventStream(context, input);
   const stop = context.signals.listen('pool', agent.poolId, () => {
     events.send({ event: 'work', data: {} });

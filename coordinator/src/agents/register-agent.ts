@@ -22,14 +22,17 @@ export async function registerAgent(
   parsePublicKey(agentKey);
   const known = await findAgent(trx, agentKey);
   if (known !== null) {
-    if (known.delegation_jws === body.delegation && known.revoked_at === null) return describe(context, known);
+    if (known.delegation_jws === body.delegation && known.revoked_at === null)
+      return describe(context, known);
     throw new AppError('AGENT_KEY_TAKEN');
   }
   const setupKey = parseJws(body.delegation)?.kid;
   const grant = setupKey === undefined ? null : await findGrant(trx, setupKey);
-  if (grant === null) throw new AppError('GRANT_INVALID', 'Nobody has granted this setup token anything here.');
+  if (grant === null)
+    throw new AppError('GRANT_INVALID', 'Nobody has granted this setup token anything here.');
   const delegation = verifyDelegation(grant.grant_jws, body.delegation);
-  if (delegation.agentKey !== agentKey) throw new AppError('GRANT_INVALID', 'The delegation is for another agent key.');
+  if (delegation.agentKey !== agentKey)
+    throw new AppError('GRANT_INVALID', 'The delegation is for another agent key.');
   const now = context.clock.now();
   if (delegation.tokenExpiresAt <= now) throw new AppError('GRANT_EXPIRED');
   if (!(await useGrant(trx, grant.setup_key, agentKey))) throw new AppError('GRANT_USED');

@@ -20,7 +20,12 @@ const ORDER_ACCEPT_S = 300;
 const RETURN_PAUSE_MS = 5_000;
 
 /** Leases up to `max` items to the agent, each with a freshly signed order. */
-export async function leaseWork(context: Context, trx: Transaction, agent: AgentPrincipal, max: number): Promise<WireLease[]> {
+export async function leaseWork(
+  context: Context,
+  trx: Transaction,
+  agent: AgentPrincipal,
+  max: number,
+): Promise<WireLease[]> {
   const now = context.clock.now();
   const leases: WireLease[] = [];
   for (const work of await listLeasable(trx, { agentKey: agent.publicKey, poolId: agent.poolId, now }, max)) {
@@ -46,7 +51,11 @@ async function leaseOne(
           context,
           trx,
           item.contract,
-          { event: 'lease', actor: `agent:${agent.publicKey.slice(0, 16)}`, reason: 'An agent took the work.' },
+          {
+            event: 'lease',
+            actor: `agent:${agent.publicKey.slice(0, 16)}`,
+            reason: 'An agent took the work.',
+          },
           bound,
         )
       : await updateContract(trx, item.contract, bound);
@@ -69,7 +78,12 @@ async function leaseOne(
   };
 }
 
-function composeOrder(context: Context, contract: ContractRow, work: WorkRow, agentKey: string): OrderPayload {
+function composeOrder(
+  context: Context,
+  contract: ContractRow,
+  work: WorkRow,
+  agentKey: string,
+): OrderPayload {
   const iat = Math.floor(context.clock.now() / 1000);
   const kind = work.kind as OrderKind;
   return {
@@ -99,7 +113,12 @@ function composeOrder(context: Context, contract: ContractRow, work: WorkRow, ag
 }
 
 /** The item if this agent holds its lease under `epoch`. Throws ORDER_NOT_FOUND or LEASE_STALE. */
-async function heldWork(trx: Transaction, agent: AgentPrincipal, workId: string, epoch: number): Promise<WorkRow> {
+async function heldWork(
+  trx: Transaction,
+  agent: AgentPrincipal,
+  workId: string,
+  epoch: number,
+): Promise<WorkRow> {
   const work = await findWork(trx, workId);
   if (work?.pool_id !== agent.poolId) throw new AppError('ORDER_NOT_FOUND');
   if (work.state !== 'leased' || work.leased_by !== agent.publicKey || work.epoch !== epoch) {
@@ -152,7 +171,12 @@ export async function returnWork(
 }
 
 /** Ends the item of `kind` that the report is about. */
-export async function finishWork(trx: Transaction, contractId: string, kind: OrderKind, now: number): Promise<void> {
+export async function finishWork(
+  trx: Transaction,
+  contractId: string,
+  kind: OrderKind,
+  now: number,
+): Promise<void> {
   const work = await findLiveWork(trx, contractId, kind);
   if (work !== null) await updateWork(trx, work.id, { state: 'done', lease_expires_at: null, done_at: now });
 }

@@ -54,7 +54,11 @@ export async function findWork(reader: Reader, id: string): Promise<WorkRow | nu
 }
 
 /** The item of a kind that is open or leased for a contract, or null. */
-export async function findLiveWork(reader: Reader, contractId: string, kind: OrderKind): Promise<WorkRow | null> {
+export async function findLiveWork(
+  reader: Reader,
+  contractId: string,
+  kind: OrderKind,
+): Promise<WorkRow | null> {
   const row = await reader
     .selectFrom('work')
     .selectAll()
@@ -102,7 +106,14 @@ export function listPending(reader: Reader, providerPubkey: string, kind: OrderK
   return reader
     .selectFrom('work')
     .innerJoin('contracts', 'contracts.id', 'work.contract_id')
-    .select(['work.id', 'work.contract_id', 'contracts.offering_id', 'work.kind', 'work.created_at', 'work.leased_by'])
+    .select([
+      'work.id',
+      'work.contract_id',
+      'contracts.offering_id',
+      'work.kind',
+      'work.created_at',
+      'work.leased_by',
+    ])
     .where('contracts.provider_pubkey', '=', providerPubkey)
     .where('work.kind', '=', kind)
     .where('work.state', 'in', ['open', 'leased'])

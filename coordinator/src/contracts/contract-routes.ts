@@ -30,7 +30,12 @@ const BASE = '/api/v1/contracts';
 
 /** The routes. `payments` are the payment methods that this coordinator offers, by name. */
 export function contractRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvider>): Route[] {
-  return [createRoute(context, payments), ...readRoutes(context), cancelRoute(context), respondRoute(context)];
+  return [
+    createRoute(context, payments),
+    ...readRoutes(context),
+    cancelRoute(context),
+    respondRoute(context),
+  ];
 }
 
 function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProvider>): Route {
@@ -59,7 +64,11 @@ function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
         const offered = [...payments.keys()].join(', ') || 'none at present';
         throw new AppError('PAYMENT_METHOD_UNKNOWN', `Payment methods offered here: ${offered}.`);
       }
-      const contract = await createContract(context, trx, { body, sshKey, renter: accountOf(principal).account });
+      const contract = await createContract(context, trx, {
+        body,
+        sshKey,
+        renter: accountOf(principal).account,
+      });
       const paid = await payContract(context, trx, contract, provider);
       return { status: 201, body: await viewRow(trx, paid, now) };
     },
@@ -77,7 +86,11 @@ function readRoutes(context: Context): Route[] {
       schema: { query: ContractQuery, response: listOf(Contract) },
       errors: [],
       async handle({ principal, query, now }) {
-        const filter = { party: { renter: accountOf(principal).account }, ...query, limit: query.limit ?? 50 };
+        const filter = {
+          party: { renter: accountOf(principal).account },
+          ...query,
+          limit: query.limit ?? 50,
+        };
         const page = await listContracts(db.read, filter, now);
         return { status: 200, body: { items: page.items, next_cursor: page.nextCursor } };
       },
@@ -139,7 +152,8 @@ function cancelRoute(context: Context): Route {
       const caller = accountOf(principal);
       const contract = await visibleContract(trx, params.id, caller);
       const isRenter = contract.renter_pubkey === caller.account;
-      if (!isRenter && !caller.isAdmin) throw new AppError('PERMISSION_DENIED', 'Only the renter can cancel a contract.');
+      if (!isRenter && !caller.isAdmin)
+        throw new AppError('PERMISSION_DENIED', 'Only the renter can cancel a contract.');
       const after = await moveContract(context, trx, contract, {
         event: 'cancel',
         actor: isRenter ? 'renter' : 'admin',
@@ -155,7 +169,8 @@ function respondRoute(context: Context): Route {
     method: 'POST',
     url: '/api/v1/provider/rental-requests/:id/respond',
     permission: 'provider',
-    summary: 'Accepts or rejects a paid request, where auto-accept is off. A rejected one is refunded in full.',
+    summary:
+      'Accepts or rejects a paid request, where auto-accept is off. A rejected one is refunded in full.',
     schema: { params: ContractParams, body: RespondContract, response: Contract },
     errors: ['CONTRACT_NOT_FOUND', 'CONTRACT_STATE'],
     idempotency: 'optional',
@@ -166,7 +181,10 @@ function respondRoute(context: Context): Route {
         throw new AppError('PERMISSION_DENIED', 'Only the provider of the contract can respond to it.');
       }
       if (body.accept && contract.paid_at === null) {
-        throw new AppError('CONTRACT_STATE', 'The contract is not paid yet: it can be accepted after its payment.');
+        throw new AppError(
+          'CONTRACT_STATE',
+          'The contract is not paid yet: it can be accepted after its payment.',
+        );
       }
       const after = await moveContract(context, trx, contract, {
         event: body.accept ? 'accept' : 'reject',

@@ -9,7 +9,10 @@ const INT64_MAX = 2n ** 63n - 1n;
 export const HOUR_MS = 3_600_000;
 
 /** What `hours` of an offering cost in nano-units, setup fee included. Throws MONEY_RANGE past 64 bits. */
-export function totalPriceE9s(offering: { price_per_hour_e9s: bigint; setup_fee_e9s: bigint }, hours: number): bigint {
+export function totalPriceE9s(
+  offering: { price_per_hour_e9s: bigint; setup_fee_e9s: bigint },
+  hours: number,
+): bigint {
   const total = offering.price_per_hour_e9s * BigInt(hours) + offering.setup_fee_e9s;
   if (total > INT64_MAX) throw new AppError('MONEY_RANGE', 'The total is larger than can be booked.');
   return total;
@@ -19,7 +22,11 @@ export function totalPriceE9s(offering: { price_per_hour_e9s: bigint; setup_fee_
 export function maySee(principal: Principal, contract: ContractRow): boolean {
   switch (principal.kind) {
     case 'account':
-      return principal.isAdmin || principal.account === contract.renter_pubkey || principal.account === contract.provider_pubkey;
+      return (
+        principal.isAdmin ||
+        principal.account === contract.renter_pubkey ||
+        principal.account === contract.provider_pubkey
+      );
     case 'agent':
       return principal.provider === contract.provider_pubkey && principal.poolId === contract.pool_id;
     case 'key':

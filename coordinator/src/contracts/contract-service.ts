@@ -89,7 +89,11 @@ export async function giveBackPlace(trx: Transaction, contract: ContractRow): Pr
 }
 
 /** The agent proved that the instance is gone: the contract is released and its place is free. Idempotent. */
-export async function releaseContract(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+export async function releaseContract(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+): Promise<void> {
   const freed = await giveBackPlace(trx, contract);
   await touchContract(context, trx, freed, { release: 'released' });
 }
@@ -105,7 +109,11 @@ export interface ContractOrder {
  * Makes the contract and takes its place. Throws OFFERING_NOT_FOUND, DURATION_OUT_OF_RANGE,
  * OPERATING_SYSTEM_UNKNOWN, OFFERING_SOLD_OUT, OFFERING_UNSERVED or MONEY_RANGE; then nothing was changed.
  */
-export async function createContract(context: Context, trx: Transaction, order: ContractOrder): Promise<ContractRow> {
+export async function createContract(
+  context: Context,
+  trx: Transaction,
+  order: ContractOrder,
+): Promise<ContractRow> {
   const { body } = order;
   const now = context.clock.now();
   const offering = await findOffering(trx, body.offering_id);
@@ -164,7 +172,11 @@ export async function createContract(context: Context, trx: Transaction, order: 
     last_error: null,
   };
   await insertContract(trx, contract);
-  await insertHistory(trx, contract, null, now, { event: 'create', actor: 'renter', reason: 'Requested by the renter.' });
+  await insertHistory(trx, contract, null, now, {
+    event: 'create',
+    actor: 'renter',
+    reason: 'Requested by the renter.',
+  });
   await context.signals.emit(trx, 'contract', contract.id);
   return contract;
 }

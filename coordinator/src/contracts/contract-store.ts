@@ -16,7 +16,10 @@ export type HistoryRow = Selectable<ContractHistoryTable>;
 
 /** The columns that a change may set; the keys, the money and the version are not among them. */
 export type ContractChange = Partial<
-  Omit<ContractRow, 'id' | 'version' | 'total_e9s' | 'setup_fee_e9s' | 'currency' | 'renter_pubkey' | 'provider_pubkey'>
+  Omit<
+    ContractRow,
+    'id' | 'version' | 'total_e9s' | 'setup_fee_e9s' | 'currency' | 'renter_pubkey' | 'provider_pubkey'
+  >
 >;
 
 /** The contract, or null. */
@@ -27,7 +30,12 @@ export async function findContract(reader: Reader, id: string): Promise<Contract
 
 /** Its history, oldest first. */
 export function listHistory(reader: Reader, contractId: string): Promise<HistoryRow[]> {
-  return reader.selectFrom('contract_history').selectAll().where('contract_id', '=', contractId).orderBy('version').execute();
+  return reader
+    .selectFrom('contract_history')
+    .selectAll()
+    .where('contract_id', '=', contractId)
+    .orderBy('version')
+    .execute();
 }
 
 /** Adds a new contract. */
@@ -39,7 +47,11 @@ export async function insertContract(trx: Transaction, row: ContractRow): Promis
  * Changes a contract that is still as `before` says (version and state), and returns it as it is then. Throws
  * CONTRACT_STATE where somebody else was faster; the caller's transaction is then rolled back.
  */
-export async function updateContract(trx: Transaction, before: ContractRow, change: ContractChange): Promise<ContractRow> {
+export async function updateContract(
+  trx: Transaction,
+  before: ContractRow,
+  change: ContractChange,
+): Promise<ContractRow> {
   const version = before.version + 1;
   const result = await trx
     .updateTable('contracts')
@@ -48,7 +60,8 @@ export async function updateContract(trx: Transaction, before: ContractRow, chan
     .where('version', '=', before.version)
     .where('state', '=', before.state)
     .executeTakeFirst();
-  if (result.numUpdatedRows !== 1n) throw new AppError('CONTRACT_STATE', 'The contract changed in the meantime.');
+  if (result.numUpdatedRows !== 1n)
+    throw new AppError('CONTRACT_STATE', 'The contract changed in the meantime.');
   return { ...before, ...change, version };
 }
 
@@ -69,6 +82,13 @@ export async function insertHistory(
 ): Promise<void> {
   await trx
     .insertInto('contract_history')
-    .values({ contract_id: after.id, version: after.version, at, from_state: from, to_state: after.state, ...note })
+    .values({
+      contract_id: after.id,
+      version: after.version,
+      at,
+      from_state: from,
+      to_state: after.state,
+      ...note,
+    })
     .execute();
 }

@@ -75,7 +75,11 @@ export async function runTimeouts(context: Context): Promise<void> {
       const contract = await findContract(trx, id);
       if (contract === null || contract.ends_at === null || contract.ends_at > context.clock.now()) return;
       if (contract.state !== 'active' && contract.state !== 'paused') return;
-      await moveContract(context, trx, contract, { event: 'expire', actor: 'system', reason: 'The paid time is over.' });
+      await moveContract(context, trx, contract, {
+        event: 'expire',
+        actor: 'system',
+        reason: 'The paid time is over.',
+      });
     });
   }
 }
@@ -84,7 +88,17 @@ function endContract(context: Context, id: string, rule: TimeoutRule): Promise<v
   return context.db.write(async (trx) => {
     const contract = await findContract(trx, id);
     // Somebody moved it since we looked: then it is not late any more.
-    if (contract?.state !== rule.state || contract.state_since_at > context.clock.now() - rule.afterMs(context)) return;
-    await moveContract(context, trx, contract, { event: rule.event, actor: 'system', reason: rule.reason }, rule.change);
+    if (
+      contract?.state !== rule.state ||
+      contract.state_since_at > context.clock.now() - rule.afterMs(context)
+    )
+      return;
+    await moveContract(
+      context,
+      trx,
+      contract,
+      { event: rule.event, actor: 'system', reason: rule.reason },
+      rule.change,
+    );
   });
 }

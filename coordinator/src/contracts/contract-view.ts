@@ -38,8 +38,16 @@ export interface ContractFilter {
 }
 
 /** Lists contracts, newest first; ids are UUIDv7, so that they sort by time. */
-export async function listContracts(reader: Reader, filter: ContractFilter, now: number): Promise<ContractPage> {
-  let query = reader.selectFrom('contracts').selectAll().orderBy('id', 'desc').limit(filter.limit + 1);
+export async function listContracts(
+  reader: Reader,
+  filter: ContractFilter,
+  now: number,
+): Promise<ContractPage> {
+  let query = reader
+    .selectFrom('contracts')
+    .selectAll()
+    .orderBy('id', 'desc')
+    .limit(filter.limit + 1);
   query =
     'renter' in filter.party
       ? query.where('renter_pubkey', '=', filter.party.renter)
@@ -54,7 +62,12 @@ export async function listContracts(reader: Reader, filter: ContractFilter, now:
 }
 
 /** Puts the wire object together. Pure. */
-export function composeContract(row: ContractRow, history: readonly HistoryRow[], refunded: bigint, now: number): WireContract {
+export function composeContract(
+  row: ContractRow,
+  history: readonly HistoryRow[],
+  refunded: bigint,
+  now: number,
+): WireContract {
   const { currency } = row;
   const time = (ms: number | null): string | null => (ms === null ? null : toTimestamp(ms));
   const reachable = row.state === 'provisioned' || row.state === 'active' || row.state === 'paused';
@@ -94,7 +107,8 @@ export function composeContract(row: ContractRow, history: readonly HistoryRow[]
 
 /** The stages from order to login that have begun, each from the history rows that open and close it. */
 function stagesOf(row: ContractRow, history: readonly HistoryRow[]): Static<typeof Stage>[] {
-  const reached = (state: string): number | null => history.find((entry) => entry.to_state === state)?.at ?? null;
+  const reached = (state: string): number | null =>
+    history.find((entry) => entry.to_state === state)?.at ?? null;
   const bounds: [name: string, from: number | null, to: number | null][] = [
     ['payment', row.created_at, row.paid_at],
     ['queue', row.paid_at, reached('provisioning')],

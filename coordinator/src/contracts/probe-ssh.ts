@@ -55,7 +55,13 @@ export function mayProbe(host: string, allowLoopback: boolean): boolean {
 function isPublicIpv4(host: string): boolean {
   const [a = 0, b = 0] = host.split('.').map(Number);
   const reserved =
-    a === 0 || a === 10 || a >= 224 || (a === 100 && b >= 64 && b <= 127) || (a === 169 && b === 254) ||
-    (a === 172 && b >= 16 && b <= 31) || (a === 192 && (b === 168 || b === 0)) || (a === 198 && (b === 18 || b === 19));
+    a === 0 ||
+    a === 10 ||
+    a >= 224 ||
+    (a === 100 && b >= 64 && b <= 127) ||
+    (a === 169 && b === 254) ||
+    (a === 172 && b >= 16 && b <= 31) ||
+    (a === 192 && (b === 168 || b === 0)) ||
+    (a === 198 && (b === 18 || b === 19));
   return !reserved;
 }

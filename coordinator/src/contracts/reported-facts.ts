@@ -8,7 +8,8 @@ import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
 import type { WireAccess } from '@dc/shared/wire/contract';
 import { sshCommand } from './contract-rules.ts';
 
-const HOST_NAME = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+const HOST_NAME =
+  /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 const USER_NAME = /^[a-z_][a-z0-9_-]{0,31}$/;
 const DETAIL_MAX = 300;
 
@@ -44,8 +45,12 @@ export interface Failure {
 
 /** The failure that a `failed` record reports. A code of ours brings its own remedy. */
 export function readFailure(data: Record<string, unknown>): Failure {
-  const code = typeof data['code'] === 'string' && data['code'] in ERRORS ? data['code'] : 'PROVISIONER_FAILED';
-  const detail = typeof data['detail'] === 'string' ? data['detail'].replace(/[^\x20-\x7e]/g, ' ').slice(0, DETAIL_MAX) : '';
+  const code =
+    typeof data['code'] === 'string' && data['code'] in ERRORS ? data['code'] : 'PROVISIONER_FAILED';
+  const detail =
+    typeof data['detail'] === 'string'
+      ? data['detail'].replace(/[^\x20-\x7e]/g, ' ').slice(0, DETAIL_MAX)
+      : '';
   return {
     code,
     detail: detail === '' ? ERRORS[code as keyof typeof ERRORS].title : detail,

@@ -18,7 +18,11 @@ export const VERIFY_TOPIC = 'contract.verify';
 const PROBE_TIMEOUT_MS = 5_000;
 
 /** Asks for the look, in the transaction that takes the agent's report. */
-export async function requestVerification(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+export async function requestVerification(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+): Promise<void> {
   await context.outbox.enqueue(trx, { topic: VERIFY_TOPIC, key: contract.id, payload: {} });
 }
 
@@ -34,7 +38,8 @@ export async function verifyDelivery(context: Context, contractId: string): Prom
   await context.db.write(async (trx) => {
     const current = await findContract(trx, contractId);
     if (current?.state !== 'provisioned') return;
-    if (seen !== 'unreachable' && seen !== access.host_key_fingerprint) await failDelivery(context, trx, current);
+    if (seen !== 'unreachable' && seen !== access.host_key_fingerprint)
+      await failDelivery(context, trx, current);
     else await activate(context, trx, current, seen === 'unreachable' ? 'agent' : 'coordinator');
   });
 }
@@ -55,7 +60,12 @@ async function look(context: Context, contract: ContractRow, access: WireAccess)
   }
 }
 
-async function activate(context: Context, trx: Transaction, contract: ContractRow, by: 'agent' | 'coordinator'): Promise<void> {
+async function activate(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  by: 'agent' | 'coordinator',
+): Promise<void> {
   const now = context.clock.now();
   const reason =
     by === 'coordinator'

@@ -37,7 +37,8 @@ export async function applyRecord(
 ): Promise<Outcome> {
   if (record.environment !== context.config.environment) return notApplied('RECORD_FOREIGN');
   const contract = await findContract(trx, record.contract_id);
-  if (contract?.agent_key !== agent.publicKey || contract.provider_pubkey !== agent.provider) return notApplied('RECORD_FOREIGN');
+  if (contract?.agent_key !== agent.publicKey || contract.provider_pubkey !== agent.provider)
+    return notApplied('RECORD_FOREIGN');
   return EFFECTS[record.kind]({ context, trx, agent, contract, record });
 }
 

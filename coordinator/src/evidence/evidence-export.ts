@@ -8,9 +8,17 @@ import { readChain } from './record-store.ts';
 const PAGE = 500;
 
 /** Streams the chains of the provider's agents, one after the other. Memory stays at one page; slow readers are waited for. */
-export async function streamEvidence(context: Context, input: RouteInput, providerKey: string): Promise<void> {
+export async function streamEvidence(
+  context: Context,
+  input: RouteInput,
+  providerKey: string,
+): Promise<void> {
   const { db } = context;
-  const provider = await db.read.selectFrom('providers').select('pubkey').where('pubkey', '=', providerKey).executeTakeFirst();
+  const provider = await db.read
+    .selectFrom('providers')
+    .select('pubkey')
+    .where('pubkey', '=', providerKey)
+    .executeTakeFirst();
   if (provider === undefined) throw new AppError('PROVIDER_NOT_FOUND');
   const agents = await db.read
     .selectFrom('agents')
@@ -37,7 +45,8 @@ export async function streamEvidence(context: Context, input: RouteInput, provid
         after = row.seq;
       }
       if (output.destroyed) return;
-      if (text !== '' && !output.write(text)) await Promise.race([once(output, 'drain'), once(output, 'close')]);
+      if (text !== '' && !output.write(text))
+        await Promise.race([once(output, 'drain'), once(output, 'close')]);
       if (rows.length < PAGE) break;
     }
   }

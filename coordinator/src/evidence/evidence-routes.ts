@@ -2,7 +2,13 @@
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
 import type { RecordKind } from '@dc/shared/evidence/record';
-import { RecordAnswer, RecordsAnswer, SubmitRecord, SubmitRecords, type WireRecordResult } from '@dc/shared/wire/agent';
+import {
+  RecordAnswer,
+  RecordsAnswer,
+  SubmitRecord,
+  SubmitRecords,
+  type WireRecordResult,
+} from '@dc/shared/wire/agent';
 import { closed, PublicKey, Uuid } from '@dc/shared/wire/common';
 import type { AgentPermission } from '@dc/shared/delegation/delegation';
 import type { Context } from '../context.ts';
@@ -34,8 +40,13 @@ export function evidenceRoutes(context: Context): Route[] {
         return 'refused' in outcome ? outcome : { status: 200, body: outcome.taken };
       },
     }),
-    recordRoute(context, 'PUT', '/api/v1/provider/rental-requests/:id/provisioning', 'provision', ['provisioned', 'failed']),
-    recordRoute(context, 'PUT', '/api/v1/provider/rental-requests/:id/password', 'provision', ['password_reset']),
+    recordRoute(context, 'PUT', '/api/v1/provider/rental-requests/:id/provisioning', 'provision', [
+      'provisioned',
+      'failed',
+    ]),
+    recordRoute(context, 'PUT', '/api/v1/provider/rental-requests/:id/password', 'provision', [
+      'password_reset',
+    ]),
     recordRoute(context, 'POST', '/api/v1/contracts/:id/health', 'health_check', ['health']),
     streamRoute({
       method: 'GET',

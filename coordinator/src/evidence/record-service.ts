@@ -10,7 +10,15 @@ import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
 import { applyRecord } from './apply-record.ts';
-import { findChain, findRecord, insertCheckpoint, insertFork, insertRecord, saveChain, type ChainRow } from './record-store.ts';
+import {
+  findChain,
+  findRecord,
+  insertCheckpoint,
+  insertFork,
+  insertRecord,
+  saveChain,
+  type ChainRow,
+} from './record-store.ts';
 
 /** The answer to a batch. */
 export interface RecordsTaken {
@@ -21,7 +29,9 @@ export interface RecordsTaken {
 
 /** Reads and verifies records, before any transaction. Throws RECORD_INVALID naming the first that does not verify. */
 export function parseRecords(compacts: readonly string[]): ParsedRecord[] {
-  return compacts.map((compact, index) => verifyRecord(compact) ?? fail(index, 'its form or signature is wrong'));
+  return compacts.map(
+    (compact, index) => verifyRecord(compact) ?? fail(index, 'its form or signature is wrong'),
+  );
 }
 
 function fail(index: number, why: string): never {
@@ -46,7 +56,13 @@ export async function takeRecords(
   });
   const now = context.clock.now();
   const known = await findChain(trx, agent.publicKey);
-  const chain: ChainRow = known ?? { agent_key: agent.publicKey, seq: 0, head: CHAIN_START, gap_from_seq: null, fork_at_seq: null };
+  const chain: ChainRow = known ?? {
+    agent_key: agent.publicKey,
+    seq: 0,
+    head: CHAIN_START,
+    gap_from_seq: null,
+    fork_at_seq: null,
+  };
   const results: WireRecordResult[] = [];
   let refused: AppError | null = null;
   for (const record of records) {
@@ -62,7 +78,12 @@ export async function takeRecords(
   const last = records.at(-1);
   if (last === undefined) throw new Error('a batch has at least one record');
   const checkpoint = signCheckpoint(
-    { agent: agent.publicKey, seq: last.payload.seq, hash: last.hash, received_at: new Date(now).toISOString() },
+    {
+      agent: agent.publicKey,
+      seq: last.payload.seq,
+      hash: last.hash,
+      received_at: new Date(now).toISOString(),
+    },
     context.key,
   );
   await insertCheckpoint(trx, agent.publicKey, last.payload.seq, checkpoint);
@@ -80,9 +101,13 @@ async function takeOne(
   if (seq <= chain.seq) return repeated(trx, agent, record, chain, now);
   if (seq > chain.seq + 1) {
     chain.gap_from_seq = chain.seq + 1;
-    return new AppError('RECORD_GAP', `Record ${String(seq)} came, but the next one is ${String(chain.seq + 1)}.`, {
-      extra: { expected_seq: chain.seq + 1 },
-    });
+    return new AppError(
+      'RECORD_GAP',
+      `Record ${String(seq)} came, but the next one is ${String(chain.seq + 1)}.`,
+      {
+        extra: { expected_seq: chain.seq + 1 },
+      },
+    );
   }
   if (prev !== chain.head) return fork(trx, agent, record, chain, now);
   const result = await applyRecord(context, trx, agent, record.payload);
@@ -114,7 +139,8 @@ async function repeated(
   const { seq } = record.payload;
   const held = await findRecord(trx, agent.publicKey, seq);
   if (held?.hash !== record.hash) return fork(trx, agent, record, chain, now);
-  if (held.outcome === 'not_applied') return { seq, outcome: 'not_applied', ...(held.code === null ? {} : { code: held.code }) };
+  if (held.outcome === 'not_applied')
+    return { seq, outcome: 'not_applied', ...(held.code === null ? {} : { code: held.code }) };
   return { seq, outcome: 'already_applied' };
 }
 
@@ -126,7 +152,16 @@ async function fork(
   now: number,
 ): Promise<AppError> {
   const { seq } = record.payload;
-  await insertFork(trx, { hash: record.hash, agentKey: agent.publicKey, seq, compact: record.compact, at: now });
+  await insertFork(trx, {
+    hash: record.hash,
+    agentKey: agent.publicKey,
+    seq,
+    compact: record.compact,
+    at: now,
+  });
   chain.fork_at_seq = Math.min(chain.fork_at_seq ?? seq, seq);
-  return new AppError('RECORD_FORK', `Record ${String(seq)} does not continue the chain that is held for this key.`);
+  return new AppError(
+    'RECORD_FORK',
+    `Record ${String(seq)} does not continue the chain that is held for this key.`,
+  );
 }

@@ -7,7 +7,10 @@ export type RecordRow = Selectable<RecordsTable>;
 export type ChainRow = Selectable<ChainsTable>;
 
 export async function findChain(reader: Reader, agentKey: string): Promise<ChainRow | null> {
-  return (await reader.selectFrom('chains').selectAll().where('agent_key', '=', agentKey).executeTakeFirst()) ?? null;
+  return (
+    (await reader.selectFrom('chains').selectAll().where('agent_key', '=', agentKey).executeTakeFirst()) ??
+    null
+  );
 }
 
 /** Writes where the chain stands. */
@@ -17,7 +20,11 @@ export async function saveChain(trx: Transaction, chain: ChainRow, isNew: boolea
 }
 
 export async function findRecord(reader: Reader, agentKey: string, seq: number): Promise<RecordRow | null> {
-  const query = reader.selectFrom('records').selectAll().where('agent_key', '=', agentKey).where('seq', '=', seq);
+  const query = reader
+    .selectFrom('records')
+    .selectAll()
+    .where('agent_key', '=', agentKey)
+    .where('seq', '=', seq);
   return (await query.executeTakeFirst()) ?? null;
 }
 
@@ -25,7 +32,12 @@ export async function insertRecord(trx: Transaction, row: RecordRow): Promise<vo
   await trx.insertInto('records').values(row).execute();
 }
 
-export async function insertCheckpoint(trx: Transaction, agentKey: string, seq: number, compact: string): Promise<void> {
+export async function insertCheckpoint(
+  trx: Transaction,
+  agentKey: string,
+  seq: number,
+  compact: string,
+): Promise<void> {
   await trx
     .insertInto('checkpoints')
     .values({ agent_key: agentKey, seq, compact })
@@ -34,10 +46,19 @@ export async function insertCheckpoint(trx: Transaction, agentKey: string, seq: 
 }
 
 /** Keeps a record that contradicts one we hold, once. */
-export async function insertFork(trx: Transaction, fork: { hash: string; agentKey: string; seq: number; compact: string; at: number }): Promise<void> {
+export async function insertFork(
+  trx: Transaction,
+  fork: { hash: string; agentKey: string; seq: number; compact: string; at: number },
+): Promise<void> {
   await trx
     .insertInto('forks')
-    .values({ hash: fork.hash, agent_key: fork.agentKey, seq: fork.seq, compact: fork.compact, received_at: fork.at })
+    .values({
+      hash: fork.hash,
+      agent_key: fork.agentKey,
+      seq: fork.seq,
+      compact: fork.compact,
+      received_at: fork.at,
+    })
     .onConflict((conflict) => conflict.column('hash').doNothing())
     .execute();
 }
@@ -47,7 +68,9 @@ export async function readChain(reader: Reader, agentKey: string, afterSeq: numb
   return reader
     .selectFrom('records')
     .leftJoin('checkpoints', (join) =>
-      join.onRef('checkpoints.agent_key', '=', 'records.agent_key').onRef('checkpoints.seq', '=', 'records.seq'),
+      join
+        .onRef('checkpoints.agent_key', '=', 'records.agent_key')
+        .onRef('checkpoints.seq', '=', 'records.seq'),
     )
     .select(['records.seq', 'records.compact as record', 'checkpoints.compact as checkpoint'])
     .where('records.agent_key', '=', agentKey)
@@ -58,7 +81,12 @@ export async function readChain(reader: Reader, agentKey: string, afterSeq: numb
 }
 
 /** The newest records of a kind for a contract, newest first. */
-export function listContractRecords(reader: Reader, contractId: string, kind: string, limit: number): Promise<RecordRow[]> {
+export function listContractRecords(
+  reader: Reader,
+  contractId: string,
+  kind: string,
+  limit: number,
+): Promise<RecordRow[]> {
   return reader
     .selectFrom('records')
     .selectAll()

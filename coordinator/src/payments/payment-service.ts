@@ -84,7 +84,11 @@ async function applyPaid(
   // Money that comes after the contract has ended goes straight back.
   if (isTerminal(paid.state)) await refundEverything(context, trx, paid, now);
   else if (await autoAccepts(trx, paid.provider_pubkey)) {
-    await moveContract(context, trx, paid, { event: 'accept', actor: 'system', reason: 'Paid; accepted automatically.' });
+    await moveContract(context, trx, paid, {
+      event: 'accept',
+      actor: 'system',
+      reason: 'Paid; accepted automatically.',
+    });
   }
 }
 
@@ -93,5 +97,9 @@ async function applyFailed(context: Context, trx: Transaction, contract: Contrac
   if (payment_state === null) return; // A failure reported after a success takes nothing back: the ledger holds the money.
   const failed = await touchContract(context, trx, contract, { payment_state });
   if (isTerminal(failed.state)) return;
-  await moveContract(context, trx, failed, { event: 'cancel', actor: 'system', reason: 'The payment failed.' });
+  await moveContract(context, trx, failed, {
+    event: 'cancel',
+    actor: 'system',
+    reason: 'The payment failed.',
+  });
 }

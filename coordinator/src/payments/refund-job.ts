@@ -29,7 +29,12 @@ export async function sendRefund(
     if (!(await confirmRefund(trx, key, now))) return;
     await context.ledger.append(
       trx,
-      refundConfirmed({ cause: `${key}:confirmed`, contractId: refund.contract_id, method: provider.method, amount }),
+      refundConfirmed({
+        cause: `${key}:confirmed`,
+        contractId: refund.contract_id,
+        method: provider.method,
+        amount,
+      }),
     );
     const current = await findContract(trx, refund.contract_id);
     if (current === null) throw new Error(`refund ${key} has no contract`);

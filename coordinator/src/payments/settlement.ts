@@ -38,7 +38,12 @@ export async function settle(
 }
 
 /** Refunds all of a payment that came after its contract had ended. */
-export async function refundEverything(context: Context, trx: Transaction, contract: ContractRow, now: number): Promise<void> {
+export async function refundEverything(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  now: number,
+): Promise<void> {
   await decideRefund(context, trx, contract, { amountE9s: contract.total_e9s, now });
 }
 

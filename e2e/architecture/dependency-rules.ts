@@ -1,0 +1,41 @@
+/**
+ * Rules about packages: each has a reason on one page, and each program has only so many.
+ */
+
+/** What the rules read of a package.json. */
+export interface Manifest {
+  readonly name: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+/** The most packages that a workspace may need at run time (STYLE, budgets). */
+const DEPENDENCIES_MAX: Readonly<Record<string, number>> = { '@dc/agent': 12, '@dc/coordinator': 14, '@dc/shared': 2 };
+
+/**
+ * Compares the manifests with `docs/decisions/dependencies.md`, whose tables have one row for each package with its
+ * name in backticks in the first column: a package without a row, and a row without a package.
+ */
+export function undecidedDependencies(manifests: readonly Manifest[], decisions: string): string[] {
+  const used = new Set(
+    manifests.flatMap(({ dependencies, devDependencies }) => Object.keys({ ...dependencies, ...devDependencies })),
+  );
+  const rows = [...decisions.matchAll(/^\| `([^`]+)` \|(.*)\|$/gm)];
+  const decided = new Set(rows.map(([, name = '']) => name));
+  return [
+    ...[...used].filter((name) => !decided.has(name)).map((name) => `${name}: has no line in the decisions`),
+    ...[...decided].filter((name) => !used.has(name)).map((name) => `${name}: is not used any more; remove its line`),
+    ...rows
+      .filter(([, , rest = '']) => rest.split('|').some((cell) => cell.trim() === ''))
+      .map(([, name = '']) => `${name}: has an empty cell in its line`),
+  ];
+}
+
+/** Workspaces that need more packages than they may. */
+export function tooManyDependencies(manifests: readonly Manifest[]): string[] {
+  return manifests.flatMap(({ name, dependencies = {} }) => {
+    const count = Object.keys(dependencies).length;
+    const most = DEPENDENCIES_MAX[name] ?? 0;
+    return count > most ? [`${name}: ${count} dependencies; the most is ${most}`] : [];
+  });
+}

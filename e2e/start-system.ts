@@ -1,0 +1,289 @@
+/**
+ * Runs the whole system on loopback for a person or a test: a coordinator, and one agent registered by a real setup
+ * token, each a process of its own. What is in the data folder is carried on with.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { seedFromHex, SigningKey } from '@dc/shared/crypto/ed25519';
+import type { WireOffering } from '@dc/shared/wire/offering';
+import { ApiClient } from './api-client.ts';
+import { createDemoProvider, grantSetupToken, hasAccount } from './demo-provider.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const READY_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 20_000;
+
+/** Which release to run: the sources, or the folder that `npm run build` made. */
+export interface SystemOptions {
+  dataDir: string;
+  port: number;
+  /** Deletes the data folder first. */
+  fresh?: boolean;
+  /** Restarts a program that ends by itself. Tests that kill one on purpose leave this off. */
+  supervise?: boolean;
+  /** TOML lines added to the coordinator's configuration (limits for a benchmark, say). */
+  coordinatorToml?: string;
+  programs?: { coordinator: string; agent: string };
+}
+
+/** One of the two programs. */
+export interface Program {
+  readonly pid: number | undefined;
+  start(): void;
+  /** Ends it at once, as a crash would. */
+  kill(): Promise<void>;
+  /** Asks it to drain, and waits. */
+  stop(): Promise<void>;
+}
+
+export interface RunningSystem {
+  url: string;
+  providerKey: string;
+  coordinator: Program;
+  agent: Program;
+  /** Waits until an offering can be rented. */
+  untilReady(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts both programs and returns when an offering can be rented. Throws with the end of the log when it cannot. */
+export async function startSystem(options: SystemOptions): Promise<RunningSystem> {
+  const dataDir = resolve(options.dataDir);
+  const url = `http://127.0.0.1:${String(options.port)}`;
+  if (options.fresh) rmSync(dataDir, { recursive: true, force: true });
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  endLeftovers(dataDir);
+
+  const programs = options.programs ?? { coordinator: 'coordinator/src/main.ts', agent: 'agent/src/main.ts' };
+  const supervise = options.supervise ?? false;
+  const coordinatorConfig = join(dataDir, 'coordinator.toml');
+  const agentConfig = join(dataDir, 'agent', 'dc-agent.toml');
+  writeFileSync(
+    coordinatorConfig,
+    coordinatorToml(url, options.port, dataDir, options.coordinatorToml ?? ''),
+  );
+  const providerSeed = loadSeed(join(dataDir, 'provider.key'));
+
+  const coordinator = new ChildProgram(
+    'coordinator',
+    dataDir,
+    [programs.coordinator, 'serve', '--config', coordinatorConfig],
+    supervise,
+  );
+  const agent = new ChildProgram(
+    'agent',
+    dataDir,
+    [programs.agent, 'run', '--config', agentConfig],
+    supervise,
+  );
+  const system: RunningSystem = {
+    url,
+    providerKey: SigningKey.fromSeed(providerSeed).publicKey,
+    coordinator,
+    agent,
+    untilReady: () => untilRentable(url, agent),
+    async stop() {
+      await agent.stop(); // First the agent: its last reports still find the coordinator.
+      await coordinator.stop();
+    },
+  };
+  try {
+    coordinator.start();
+    await untilAnswers(`${url}/health/ready`, coordinator);
+    if (!existsSync(agentConfig))
+      await setUpAgent({ url, dataDir, agentConfig, providerSeed, program: programs.agent });
+    agent.start();
+    await system.untilReady();
+    return system;
+  } catch (error) {
+    await system.stop();
+    throw error;
+  }
+}
+
+/** Registers the provider and the agent as people would: through the API, and with `dc-agent setup token`. */
+async function setUpAgent(setup: {
+  url: string;
+  dataDir: string;
+  agentConfig: string;
+  providerSeed: Uint8Array;
+  program: string;
+}): Promise<void> {
+  const { url } = setup;
+  const known = await hasAccount(url, setup.providerSeed);
+  const provider = new ApiClient(url, setup.providerSeed);
+  const poolId = known
+    ? (await provider.get<{ items: { id: string }[] }>(`/api/v1/providers/${provider.key.publicKey}/pools`))
+        .items[0]?.id
+    : (await createDemoProvider(url, setup.providerSeed)).poolId;
+  if (poolId === undefined)
+    throw new Error('The set-up was cut off half way. Start over with: npm start -- --fresh');
+  const coordinatorKey = SigningKey.fromSeed(
+    seedFromHex(readFileSync(join(setup.dataDir, 'coordinator.key'), 'utf8')),
+  ).publicKey;
+  const token = await grantSetupToken(provider, poolId, coordinatorKey);
+  const child = spawn(
+    process.execPath,
+    [
+      ...[setup.program, 'setup', 'token', '--coordinator', url, '--output', setup.agentConfig],
+      ...[
+        '--state-dir',
+        join(setup.dataDir, 'agent', 'state'),
+        '--key-dir',
+        join(setup.dataDir, 'agent', 'keys'),
+      ],
+      ...['--provisioner', 'local', '--label', 'demo'],
+    ],
+    { cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'] },
+  );
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stdin.end(`${token}\n`); // By standard input: other users can read a command line.
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  if (code !== 0) throw new Error(`dc-agent setup token failed:\n${output}`);
+}
+
+function coordinatorToml(url: string, port: number, dataDir: string, extra: string): string {
+  return `# Written by npm start.
+environment = "demo"
+public_url = "${url}"
+database_file = ${JSON.stringify(join(dataDir, 'coordinator.db'))}
+key_file = ${JSON.stringify(join(dataDir, 'coordinator.key'))}
+
+[listen]
+host = "127.0.0.1"
+port = ${String(port)}
+
+[payments]
+test = true
+
+${extra}
+`;
+}
+
+function loadSeed(file: string): Uint8Array {
+  if (!existsSync(file)) writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  return seedFromHex(readFileSync(file, 'utf8'));
+}
+
+class ChildProgram implements Program {
+  readonly name: string;
+  readonly #dataDir: string;
+  readonly #args: string[];
+  readonly #supervise: boolean;
+  #child: ChildProcess | null = null;
+  #stopping = false;
+  #restarts = 0;
+
+  constructor(name: string, dataDir: string, args: string[], supervise: boolean) {
+    this.name = name;
+    this.#dataDir = dataDir;
+    this.#args = args;
+    this.#supervise = supervise;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child === null || this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  start(): void {
+    this.#stopping = false;
+    const log = openSync(join(this.#dataDir, `${this.name}.log`), 'a');
+    // A group of its own: Ctrl-C reaches only us, and we end the two in order.
+    const child = spawn(process.execPath, this.#args, {
+      cwd: ROOT,
+      stdio: ['ignore', log, log],
+      detached: true,
+    });
+    closeSync(log);
+    this.#child = child;
+    writeFileSync(join(this.#dataDir, `${this.name}.pid`), String(child.pid));
+    child.once('exit', () => {
+      if (this.#stopping || !this.#supervise) return;
+      this.#restarts += 1;
+      setTimeout(
+        () => {
+          if (!this.#stopping) this.start();
+        },
+        Math.min(200 * 2 ** this.#restarts, 10_000),
+      );
+    });
+  }
+
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  /** The end of the program's log, for an error message. */
+  logTail(): string {
+    const file = join(this.#dataDir, `${this.name}.log`);
+    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(-15).join('\n') : '';
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    this.#stopping = true;
+    const child = this.#child;
+    if (child === null || this.hasEnded) return;
+    const ended = new Promise<void>((resolve) =>
+      child.once('exit', () => {
+        resolve();
+      }),
+    );
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await ended;
+    clearTimeout(timer);
+    rmSync(join(this.#dataDir, `${this.name}.pid`), { force: true });
+  }
+}
+
+/** Ends what an earlier run left behind when it was killed itself. Only processes that run from this data folder. */
+function endLeftovers(dataDir: string): void {
+  for (const name of ['agent', 'coordinator']) {
+    const file = join(dataDir, `${name}.pid`);
+    if (!existsSync(file)) continue;
+    const pid = Number(readFileSync(file, 'utf8'));
+    const commandLine = `/proc/${String(pid)}/cmdline`;
+    if (existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(dataDir))
+      process.kill(pid, 'SIGKILL');
+    rmSync(file, { force: true });
+  }
+}
+
+async function untilAnswers(url: string, program: ChildProgram): Promise<void> {
+  await until(program, async () => (await fetch(url)).ok);
+}
+
+async function untilRentable(url: string, agent: ChildProgram): Promise<void> {
+  await until(agent, async () => {
+    const response = await fetch(`${url}/api/v1/offerings?in_stock=true`);
+    return response.ok && ((await response.json()) as { items: WireOffering[] }).items.length > 0;
+  });
+}
+
+async function until(program: ChildProgram, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const met = await condition().catch(() => false); // Not listening yet is the expected answer here.
+    if (met) return;
+    if (program.hasEnded) throw new Error(`The ${program.name} ended at its start:\n${program.logTail()}`);
+    if (Date.now() > deadline)
+      throw new Error(`The ${program.name} was not ready in time:\n${program.logTail()}`);
+    await delay(20);
+  }
+}
