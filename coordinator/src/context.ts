@@ -5,6 +5,7 @@ import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import type { Random } from '@dc/shared/random';
 import type { CoordinatorConfig } from './config/config.ts';
 import type { Database } from './database/database.ts';
+import type { EventStreams } from './http/event-streams.ts';
 import type { Outbox } from './jobs/outbox.ts';
 import type { Signals } from './jobs/signals.ts';
 import type { LedgerStore } from './payments/ledger-store.ts';
@@ -22,4 +23,6 @@ export interface Context {
   /** What must leave after the commit. */
   outbox: Outbox;
   ledger: LedgerStore;
+  /** The open server-sent event streams. */
+  streams: EventStreams;
 }

@@ -2,7 +2,10 @@
 import type { Context } from '../context.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
 import type { RouteInput } from '../http/route.ts';
-import { openEventStream } from '../http/sse.ts';
+import { actorName } from '../http/principal.ts';
+
+// Agents jitter their own reconnects; this is for other clients.
+const RETRY_MS = 1_000;
 
 /** Sends `hello` at once (so that a reconnecting agent looks for work) and `work` whenever its pool has some. */
 export async function streamNudges(
@@ -10,16 +13,16 @@ export async function streamNudges(
   input: RouteInput,
   agent: AgentPrincipal,
 ): Promise<void> {
-  const events = openEventStream(context, input);
+  const events = context.streams.open(input.raw.reply, actorName(agent), RETRY_MS);
   const stop = context.signals.listen('pool', agent.poolId, () => {
     events.send({ event: 'work', data: {} });
   });
   events.send({ event: 'hello', data: { agent: agent.publicKey } });
   await new Promise<void>((resolve) => {
-    events.closed.addEventListener('abort', () => {
+    events.signal.addEventListener('abort', () => {
       resolve();
     });
-    if (events.closed.aborted) resolve();
+    if (events.signal.aborted) resolve();
   });
   stop();
 }

@@ -2,14 +2,17 @@
 import { viewContract } from './contract-view.ts';
 import type { Context } from '../context.ts';
 import type { RouteInput } from '../http/route.ts';
-import { openEventStream } from '../http/sse.ts';
+import { actorName } from '../http/principal.ts';
+
+// How soon a browser comes back after a break.
+const RETRY_MS = 500;
 
 /**
  * Streams until the client goes or the server closes. The id of an event is the contract's version; a client that
  * comes back with Last-Event-ID gets the object only if it has changed since.
  */
 export async function streamContract(context: Context, input: RouteInput, contractId: string): Promise<void> {
-  const events = openEventStream(context, input);
+  const events = context.streams.open(input.raw.reply, actorName(input.principal), RETRY_MS);
   let sentVersion = Number(input.raw.request.headers['last-event-id'] ?? 0);
   if (!Number.isSafeInteger(sentVersion)) sentVersion = 0;
   let changed = true;
@@ -18,11 +21,11 @@ export async function streamContract(context: Context, input: RouteInput, contra
     changed = true;
     wake();
   });
-  events.closed.addEventListener('abort', () => {
+  events.signal.addEventListener('abort', () => {
     wake();
   });
   try {
-    while (!events.closed.aborted) {
+    while (!events.signal.aborted) {
       if (!changed) {
         await new Promise<void>((resolve) => (wake = resolve));
         continue;

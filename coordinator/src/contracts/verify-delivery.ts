@@ -7,13 +7,14 @@ import { AppError, isAppError } from '@dc/shared/errors';
 import type { WireAccess } from '@dc/shared/wire/contract';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { defineTopic } from '../jobs/outbox.ts';
 import { HOUR_MS } from './contract-rules.ts';
 import { moveContract } from './contract-service.ts';
 import { findContract, type ContractRow } from './contract-store.ts';
 import { mayProbe, probeHostKey } from './probe-ssh.ts';
 
-/** The outbox topic; the key is the contract's id. */
-export const VERIFY_TOPIC = 'contract.verify';
+/** Deliveries to look at; the key of the row is the contract's id. */
+export const VERIFY_TOPIC = defineTopic<Record<string, never>>('contract.verify');
 
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -23,7 +24,7 @@ export async function requestVerification(
   trx: Transaction,
   contract: ContractRow,
 ): Promise<void> {
-  await context.outbox.enqueue(trx, { topic: VERIFY_TOPIC, key: contract.id, payload: {} });
+  await context.outbox.enqueue(trx, VERIFY_TOPIC, { key: contract.id, payload: {} });
 }
 
 /**

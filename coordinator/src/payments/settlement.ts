@@ -5,12 +5,13 @@
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { defineTopic } from '../jobs/outbox.ts';
 import { refundDecided, releasedToProvider } from './ledger.ts';
 import { insertRefund } from './refund-store.ts';
 import { splitAt } from './split.ts';
 
-/** The outbox topic of refunds to make; the key is the refund's. */
-export const REFUND_TOPIC = 'payment.refund';
+/** Refunds to make; the key of the row is the refund's. */
+export const REFUND_TOPIC = defineTopic<Record<string, never>>('payment.refund');
 
 /** Splits the money of a contract that has just ended. Where nothing was paid there is nothing to do. */
 export async function settle(
@@ -71,5 +72,5 @@ async function decideRefund(
     trx,
     refundDecided({ cause: key, contractId: contract.id, amount: { amountE9s: refund.amountE9s, currency } }),
   );
-  await context.outbox.enqueue(trx, { topic: REFUND_TOPIC, key, payload: {} });
+  await context.outbox.enqueue(trx, REFUND_TOPIC, { key, payload: {} });
 }
