@@ -184,7 +184,7 @@ export class LocalMachines {
     const settings = {
       host: this.#settings.bind,
       hostKey: openSshPrivateKey(Buffer.from(hostKeySeed, 'base64')),
-      authorizedKey: spec.sshPublicKey,
+      authorizedKey: parseSshPublicKey(spec.sshPublicKey).line,
       home: this.#store.homeOf(id),
       user: this.#settings.user,
     };
