@@ -1,0 +1,65 @@
+/**
+ * Writes the agent's configuration file: every setting with its comment from the schema, the ones that set-up
+ * decides filled in, the others as comments that show their defaults. Pure.
+ */
+import { RawConfigSchema } from './config-schema.ts';
+
+/** What set-up decides. */
+export interface TemplateValues {
+  readonly coordinator: { readonly url: string; readonly public_keys: readonly string[] };
+  readonly agent: {
+    readonly environment: string;
+    readonly provider_pubkey: string;
+    readonly pool_id: string;
+    readonly state_dir: string;
+    readonly key_dir: string;
+  };
+  readonly provisioner: { readonly kind: string };
+}
+
+interface Shape {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly properties?: Readonly<Record<string, Shape>>;
+}
+
+/** The text of dc-agent.toml. Loading it gives exactly these values and the defaults for everything else. */
+export function renderConfig(values: TemplateValues): string {
+  const tables = (RawConfigSchema as Shape).properties ?? {};
+  const given = values as unknown as Record<string, Record<string, unknown> | undefined>;
+  const parts = Object.entries(tables).map(([name, table]) => renderTable(name, table, given[name] ?? {}));
+  const { kind } = values.provisioner;
+  const options = tables['provisioner']?.properties?.[kind];
+  if (options !== undefined) parts.push(renderOptions(`provisioner.${kind}`, options));
+  return ['# Configuration of dc-agent. No secrets in here: those are in key_dir.\n', ...parts].join('\n');
+}
+
+function renderTable(name: string, table: Shape, given: Record<string, unknown>): string {
+  const lines = [`[${name}]`];
+  for (const [key, setting] of Object.entries(table.properties ?? {})) {
+    if (setting.type === 'object') continue; // The drivers' tables; the one in use stands at the end.
+    lines.push(...comment(setting));
+    const value = given[key];
+    if (value !== undefined) lines.push(`${key} = ${toToml(value)}`);
+    else lines.push(`# ${key} = ${toToml(setting.default)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** A driver's options: all optional, so that only their names and meanings are shown. */
+function renderOptions(name: string, options: Shape): string {
+  const lines = [`[${name}]`];
+  for (const [key, setting] of Object.entries(options.properties ?? {})) {
+    lines.push(...comment(setting), setting.type === 'object' ? `# [${name}.${key}]` : `# ${key} =`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const comment = ({ description }: Shape): string[] =>
+  description === undefined ? [] : [`# ${description.charAt(0).toUpperCase()}${description.slice(1)}`];
+
+function toToml(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(toToml).join(', ')}]`;
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
