@@ -1,0 +1,158 @@
+/**
+ * The SQL of the job runner: which rows are due, and taking, keeping and settling the lease of one. Every change names
+ * the lease it was made under, so that a runner which lost it changes nothing.
+ *
+ * A leased row's `not_before_at` is when its lease ends: "due" is then one condition on one index, also for the rows
+ * of a runner that died.
+ */
+import type { Reader, Transaction } from '../database/database.ts';
+
+/** Which row. */
+export interface RowId {
+  topic: string;
+  key: string;
+}
+
+/** A row that waits. */
+export interface WaitingRow extends RowId {
+  notBeforeAt: number;
+}
+
+/** A row that this runner may carry out until `until`, as long as `leasedBy` is what the row says. */
+export interface Lease extends RowId {
+  leasedBy: string;
+  payload: string;
+  /** This one included. */
+  attempts: number;
+}
+
+/** The next `limit` rows of `topics`: those that are due, and after them those that will be. */
+export async function nextRows(
+  reader: Reader,
+  topics: readonly string[],
+  limit: number,
+): Promise<WaitingRow[]> {
+  const rows = await reader
+    .selectFrom('outbox')
+    .select(['topic', 'key', 'not_before_at'])
+    .where('done_at', 'is', null)
+    .where('needs_attention_at', 'is', null)
+    .where('topic', 'in', topics)
+    .orderBy('not_before_at')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ topic: row.topic, key: row.key, notBeforeAt: row.not_before_at }));
+}
+
+/** Takes the lease, or resolves with null when somebody else was faster. */
+export async function takeLease(
+  trx: Transaction,
+  row: RowId,
+  lease: { leasedBy: string; now: number; until: number },
+): Promise<Lease | null> {
+  const taken = await trx
+    .updateTable('outbox')
+    .set(({ eb }) => ({
+      leased_by: lease.leasedBy,
+      not_before_at: lease.until,
+      attempts: eb('attempts', '+', 1),
+    }))
+    .where('topic', '=', row.topic)
+    .where('key', '=', row.key)
+    .where('done_at', 'is', null)
+    .where('needs_attention_at', 'is', null)
+    .where('not_before_at', '<=', lease.now)
+    .returning(['payload', 'attempts'])
+    .executeTakeFirst();
+  if (taken === undefined) return null;
+  return {
+    topic: row.topic,
+    key: row.key,
+    leasedBy: lease.leasedBy,
+    payload: taken.payload,
+    attempts: taken.attempts,
+  };
+}
+
+/** What happens to a row whose lease is given up. */
+export type Settlement =
+  | { as: 'done'; now: number }
+  /** Waits again: for its next attempt, or a periodic job for its next turn. */
+  | { as: 'waiting'; at: number; attempts: number; lastError: string | null }
+  | { as: 'needs_attention'; now: number; lastError: string };
+
+/** Keeps the lease until `until`. False when it is lost. */
+export async function keepLease(trx: Transaction, lease: Lease, until: number): Promise<boolean> {
+  return changeLeased(trx, lease, { not_before_at: until });
+}
+
+/** Gives the lease up. False when it was lost before, and then nothing has changed. */
+export async function settleLease(trx: Transaction, lease: Lease, settlement: Settlement): Promise<boolean> {
+  switch (settlement.as) {
+    case 'done':
+      return changeLeased(trx, lease, { leased_by: null, done_at: settlement.now, last_error: null });
+    case 'waiting':
+      return changeLeased(trx, lease, {
+        leased_by: null,
+        not_before_at: settlement.at,
+        attempts: settlement.attempts,
+        last_error: settlement.lastError,
+      });
+    case 'needs_attention':
+      return changeLeased(trx, lease, {
+        leased_by: null,
+        needs_attention_at: settlement.now,
+        last_error: settlement.lastError,
+      });
+  }
+}
+
+/**
+ * Makes the row of a periodic job, or brings its next turn forward where it lies beyond `nextAt`: an interval that was
+ * shortened counts from now on.
+ */
+export async function ensurePeriodicRow(
+  trx: Transaction,
+  topic: string,
+  times: { now: number; nextAt: number },
+): Promise<void> {
+  await trx
+    .insertInto('outbox')
+    .values({
+      topic,
+      key: topic,
+      payload: 'null',
+      created_at: times.now,
+      not_before_at: times.now,
+      attempts: 0,
+    })
+    .onConflict((conflict) => conflict.columns(['topic', 'key']).doNothing())
+    .execute();
+  await trx
+    .updateTable('outbox')
+    .set({ not_before_at: times.nextAt })
+    .where('topic', '=', topic)
+    .where('not_before_at', '>', times.nextAt)
+    .where('leased_by', 'is', null)
+    .execute();
+}
+
+interface RowChange {
+  leased_by?: null;
+  not_before_at?: number;
+  attempts?: number;
+  done_at?: number;
+  needs_attention_at?: number;
+  last_error?: string | null;
+}
+
+async function changeLeased(trx: Transaction, lease: Lease, change: RowChange): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('outbox')
+    .set(change)
+    .where('topic', '=', lease.topic)
+    .where('key', '=', lease.key)
+    .where('leased_by', '=', lease.leasedBy)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
+}
