@@ -61,6 +61,11 @@ export class SagaEngine {
     return definition?.version === saga.version ? definition : null;
   }
 
+  /** Whether sagas of this name work under a lease. */
+  needsLease(name: string): boolean {
+    return this.#definitions.get(name)?.needsLease ?? false;
+  }
+
   /**
    * Makes a saga and starts it up to its first outside call, which `advance` makes. Joins the caller's `write`,
    * so that an order and the start of its work are one commit.

@@ -20,6 +20,7 @@ import type { JournalInstance, ReturnCode } from '../journal/journal.ts';
 export interface SagaLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
 }
 
 /** What a choosing step gets. */
