@@ -10,21 +10,28 @@ export interface Manifest {
 }
 
 /** The most packages that a workspace may need at run time (STYLE, budgets). */
-const DEPENDENCIES_MAX: Readonly<Record<string, number>> = { '@dc/agent': 12, '@dc/coordinator': 14, '@dc/shared': 2 };
+const DEPENDENCIES_MAX: Readonly<Record<string, number>> = {
+  '@dc/agent': 12,
+  '@dc/coordinator': 14,
+  '@dc/shared': 2,
+};
 
 /**
  * Compares the manifests with `docs/decisions/dependencies.md`, whose tables have one row for each package with its
  * name in backticks in the first column: a package without a row, and a row without a package.
  */
 export function undecidedDependencies(manifests: readonly Manifest[], decisions: string): string[] {
-  const used = new Set(
-    manifests.flatMap(({ dependencies, devDependencies }) => Object.keys({ ...dependencies, ...devDependencies })),
+  const all = manifests.flatMap((manifest) =>
+    Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }),
   );
+  const used = new Set(all.filter((name) => !name.startsWith('@dc/')));
   const rows = [...decisions.matchAll(/^\| `([^`]+)` \|(.*)\|$/gm)];
   const decided = new Set(rows.map(([, name = '']) => name));
   return [
     ...[...used].filter((name) => !decided.has(name)).map((name) => `${name}: has no line in the decisions`),
-    ...[...decided].filter((name) => !used.has(name)).map((name) => `${name}: is not used any more; remove its line`),
+    ...[...decided]
+      .filter((name) => !used.has(name))
+      .map((name) => `${name}: is not used any more; remove its line`),
     ...rows
       .filter(([, , rest = '']) => rest.split('|').some((cell) => cell.trim() === ''))
       .map(([, name = '']) => `${name}: has an empty cell in its line`),

@@ -11,7 +11,7 @@ const WORKSPACES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders that every slice of a program builds on; they know no slice. */
-const FOUNDATIONS = ['lib', 'config', 'database', 'journal'];
+const FOUNDATIONS = ['lib', 'database', 'journal'];
 
 /** What `shared` and the browser's code may use of Node: calculation, no input or output. */
 const PURE_BUILTINS = ['crypto', 'util', 'buffer'];
@@ -20,7 +20,7 @@ const PURE_BUILTINS = ['crypto', 'util', 'buffer'];
 const EFFECT_PACKAGES = ['better-sqlite3', 'execa', 'fastify', 'kysely', 'pino', 'ssh2', 'undici'];
 
 /** Files that decide and never act. STYLE: "decide purely, act from a table". */
-const PURE_FILE = /-rules\.ts$|\/(fold|plan|parse)-[^/]+\.ts$/;
+const PURE_FILE = /^(agent|coordinator|shared)\/.*(-rules|\/(fold|plan|parse)-[^/]+)\.ts$/;
 
 /** What an outer ring is made of: only the wiring, the entry and tests put these into a program. */
 const LEAF_FILE = /-(routes|job|loop)\.ts$|\.(job|command)\.ts$/;
@@ -68,7 +68,11 @@ export function workspaceViolations(files: readonly SourceFile[]): string[] {
 export function sharedEffectViolations(files: readonly SourceFile[]): string[] {
   return files
     .filter(({ path }) => path.startsWith('shared/') && !isTestFile(path))
-    .flatMap((file) => file.imports.filter(isEffect).map((effect) => `${file.path}: shared does no I/O, but imports ${nameOf(effect)}`));
+    .flatMap((file) =>
+      file.imports
+        .filter(isEffect)
+        .map((effect) => `${file.path}: shared does no I/O, but imports ${nameOf(effect)}`),
+    );
 }
 
 /** The browser's code uses the browser: nothing of Node, and of ours only itself and `shared`. */
@@ -79,12 +83,16 @@ export function browserViolations(files: readonly SourceFile[]): string[] {
     .flatMap((file) =>
       file.imports
         .filter(({ isTypeOnly }) => !isTypeOnly)
-        .filter(({ target }) => target.kind === 'builtin' || (target.kind === 'file' && !/^(shared\/|coordinator\/src\/web\/)/.test(target.path)))
+        .filter(
+          ({ target }) =>
+            target.kind === 'builtin' ||
+            (target.kind === 'file' && !/^(shared\/|coordinator\/src\/web\/)/.test(target.path)),
+        )
         .map((it) => `${file.path}: runs in the browser, where there is no ${nameOf(it)}`),
     );
 }
 
-/** `lib`, `config`, `database` and `journal` carry the slices, and know none. */
+/** `lib`, `database` and `journal` carry the slices, and know none. */
 export function foundationViolations(files: readonly SourceFile[]): string[] {
   const found: string[] = [];
   for (const { from, to } of fileImports(files)) {
@@ -101,7 +109,8 @@ export function foundationViolations(files: readonly SourceFile[]): string[] {
 export function leafViolations(files: readonly SourceFile[]): string[] {
   const found: string[] = [];
   for (const { from, to } of fileImports(files)) {
-    if (!LEAF_FILE.test(to) || ASSEMBLY_FILE.test(from.path) || /^(e2e|scripts|installer)\//.test(from.path)) continue;
+    if (!LEAF_FILE.test(to) || ASSEMBLY_FILE.test(from.path) || /^(e2e|scripts|installer)\//.test(from.path))
+      continue;
     const [here, there] = [placeOf(from.path), placeOf(to)];
     if (here.slice !== there.slice) found.push(`${from.path}: ${to} is for its own slice and the wiring`);
   }
@@ -115,7 +124,8 @@ export function wiringViolations(files: readonly SourceFile[]): string[] {
     const isEntry = ASSEMBLY_FILE.test(from.path) || /\.command\.ts$/.test(from.path);
     if (/^(e2e|scripts|installer)\//.test(from.path)) continue;
     if (/\/wiring\.ts$/.test(to) && !isEntry) found.push(`${from.path}: only main and commands import ${to}`);
-    if (/\/src\/main\.ts$/.test(to)) found.push(`${from.path}: nothing imports ${to}, which runs the program`);
+    if (/\/src\/main\.ts$/.test(to))
+      found.push(`${from.path}: nothing imports ${to}, which runs the program`);
   }
   return found;
 }
@@ -154,12 +164,17 @@ export function purityViolations(files: readonly SourceFile[]): string[] {
   return found;
 }
 
-function wayToEffect(file: SourceFile, byPath: ReadonlyMap<string, SourceFile>, seen: Set<string>): string[] | null {
+function wayToEffect(
+  file: SourceFile,
+  byPath: ReadonlyMap<string, SourceFile>,
+  seen: Set<string>,
+): string[] | null {
   if (seen.has(file.path)) return null;
   seen.add(file.path);
   for (const found of file.imports) {
     if (isEffect(found)) return [nameOf(found)];
-    const next = found.target.kind === 'file' && !found.isTypeOnly ? byPath.get(found.target.path) : undefined;
+    const next =
+      found.target.kind === 'file' && !found.isTypeOnly ? byPath.get(found.target.path) : undefined;
     const way = next ? wayToEffect(next, byPath, seen) : null;
     if (next && way) return [next.path, ...way];
   }
@@ -190,5 +205,9 @@ function isEffect({ target, isTypeOnly }: Import): boolean {
 }
 
 function nameOf({ target }: Import): string {
-  return target.kind === 'file' ? target.path : target.kind === 'builtin' ? `node:${target.name}` : target.name;
+  return target.kind === 'file'
+    ? target.path
+    : target.kind === 'builtin'
+      ? `node:${target.name}`
+      : target.name;
 }

@@ -66,7 +66,8 @@ function isTypeOnlyImport({ importClause }: ts.ImportDeclaration): boolean {
 }
 
 function resolveImport(from: string, specifier: string): ImportTarget {
-  if (specifier.startsWith('.')) return { kind: 'file', path: path.posix.join(path.posix.dirname(from), specifier) };
+  if (specifier.startsWith('.'))
+    return { kind: 'file', path: path.posix.join(path.posix.dirname(from), specifier) };
   if (isBuiltin(specifier)) return { kind: 'builtin', name: specifier.replace(/^node:/, '') };
   const [scope = '', name = '', ...rest] = specifier.split('/');
   if (scope === '@dc') {

@@ -55,7 +55,9 @@ export function textViolations(files: readonly TextFile[]): string[] {
     .flatMap(({ path, text }) => {
       const bans = TEXT_BANS.filter(({ pattern, files: of }) => of.test(path) && pattern.test(text));
       return bans.flatMap(({ pattern, message }) =>
-        text.split('\n').flatMap((line, index) => (pattern.test(line) ? [`${path}:${index + 1}: ${message}`] : [])),
+        text
+          .split('\n')
+          .flatMap((line, index) => (pattern.test(line) ? [`${path}:${index + 1}: ${message}`] : [])),
       );
     });
 }
