@@ -19,7 +19,7 @@ export interface RouteInput<Params = unknown, Query = unknown, Body = unknown> {
   traceId: string;
   /** Host and port that the caller addressed, in lower case: checked to be ours where there is a signature. */
   authority: string;
-  /** For cookies and streams only. Streams of server-sent events are opened by `openEventStream` (sse.ts). */
+  /** For cookies and streams only. Server-sent events: `context.streams.open`. */
   raw: { request: FastifyRequest; reply: FastifyReply };
 }
 

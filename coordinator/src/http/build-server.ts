@@ -1,0 +1,239 @@
+/**
+ * The HTTP server: Fastify for sockets, routing and bodies, and one `RouteRunner` for each declared route. Everything
+ * that goes wrong becomes a problem document here. Fastify's own validator and serializer are not used: TypeBox
+ * checks what comes in, as the agent does, and answers are plain JSON.
+ */
+import type { Socket } from 'node:net';
+import fastify, {
+  type ConnectionError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import { AppError } from '@dc/shared/errors';
+import { toHex } from '@dc/shared/ids';
+import type { Context } from '../context.ts';
+import { errorsOf } from './common-errors.ts';
+import { hasCredential } from './credential.ts';
+import { findAllowedMethods } from './allowed-methods.ts';
+import { openApiRoute } from './openapi.ts';
+import { OwnAuthorities } from './own-authorities.ts';
+import { PROBLEM_TYPE, problemOf, toAppError } from './problem.ts';
+import { RateLimits } from './rate-limits.ts';
+import type { Route } from './route.ts';
+import { RouteRunner, type RouteServices } from './run-route.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The bytes of the body as they came in, for the digest. */
+    rawBody: Buffer | undefined;
+    /** The declared route; null where none matched. */
+    runner: RouteRunner | null;
+    /** Who it turned out to be, for the log. */
+    actor: string | undefined;
+    /** The error that was answered, for the log. */
+    problem: AppError | undefined;
+  }
+}
+
+/** What the wiring adds to a server. */
+export interface ServerOptions {
+  /** Told of every answer: route pattern, method, status, and seconds. */
+  onAnswer?: (route: string, method: string, status: number, seconds: number) => void;
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. None unless given. */
+  trustedProxies?: readonly string[];
+  /** For tests: answers and errors that a route did not declare are INTERNAL_BUGs. */
+  checksAnswers?: boolean;
+}
+
+const BODY_LIMIT_BYTES = 64 * 1024;
+/** For the whole of a request to come in: a batch of records over a bad line takes seconds. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Longer than a proxy keeps an idle connection (60 s), so that it is never us who cut one as it is used again. */
+const KEEP_ALIVE_MS = 72_000;
+
+/** Builds the server of `routes`, and of GET /api/v1/openapi.json that describes them. Listens to nothing yet. */
+export function buildServer(
+  context: Context,
+  routes: readonly Route[],
+  options: ServerOptions = {},
+): FastifyInstance {
+  const { config, clock, random } = context;
+  const services: RouteServices = {
+    context,
+    own: new OwnAuthorities(config.publicUrl, config.listen.host),
+    limits: new RateLimits(clock, config.rateLimits),
+    checksAnswers: options.checksAnswers === true,
+  };
+  const app = fastify({
+    logger: false,
+    genReqId: () => toHex(random.bytes(8)),
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    trustProxy: options.trustedProxies === undefined ? false : [...options.trustedProxies],
+    frameworkErrors(error, request, reply) {
+      void answerError(services, error, request, reply);
+    },
+    clientErrorHandler: answerBrokenRequest,
+    schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
+  });
+  if (config.listen.port !== 0) services.own.listensOn(config.listen.port);
+
+  app.decorateRequest('rawBody', undefined);
+  app.decorateRequest('runner', null);
+  app.decorateRequest('actor', undefined);
+  app.decorateRequest('problem', undefined);
+  takeOnlyJson(app);
+  addHooks(app, services, options);
+
+  const all = [...routes, openApiRoute(routes)];
+  for (const route of all) addRoute(app, new RouteRunner(route, services), services);
+  app.setNotFoundHandler((request, reply) => answerNotFound(services, all, request, reply));
+  app.setErrorHandler((error, request, reply) => answerError(services, error, request, reply));
+  return app;
+}
+
+/** Nothing has a schema that Fastify knows of, so that it need not load its compilers either. */
+const noCompiler = (): never => {
+  throw new Error('schemas are checked by run-route.ts');
+};
+
+function addRoute(app: FastifyInstance, runner: RouteRunner, services: RouteServices): void {
+  const { route } = runner;
+  app.route({
+    method: route.method,
+    url: route.url,
+    bodyLimit: route.bodyLimitBytes ?? BODY_LIMIT_BYTES,
+    exposeHeadRoute:
+      route.method === 'GET' && !(route.kind === 'stream' && route.produces === 'text/event-stream'),
+    onRequest(request, _reply, done) {
+      request.runner = runner;
+      if (route.isExemptFromRateLimits !== true) countBeforeReading(services, request);
+      done();
+    },
+    handler: (request, reply) => runner.run(request, reply),
+  });
+}
+
+/** Keeps the bytes for the digest, and refuses `__proto__` in the JSON, and any other type. */
+function takeOnlyJson(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
+    if (bytes.length === 0) {
+      done(null, undefined);
+      return;
+    }
+    request.rawBody = bytes;
+    void parse(request, bytes.toString('utf8'), (error, body) => {
+      if (error === null) done(null, body);
+      else done(new AppError('REQUEST_MALFORMED', undefined, { cause: error }));
+    });
+  });
+}
+
+function addHooks(app: FastifyInstance, services: RouteServices, options: ServerOptions): void {
+  const { log } = services.context;
+  const headers = securityHeaders(services.context.config.publicUrl);
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.headers(headers).header('trace-id', request.id);
+    done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    const { runner, problem, actor } = request;
+    const { statusCode: status, elapsedTime: ms } = reply;
+    const route = runner?.route.url ?? '(none)';
+    options.onAnswer?.(route, request.method, status, ms / 1000);
+    // The path without its query, which may hold what is nobody's business.
+    const path = (request.raw.url ?? '').split('?', 1)[0];
+    const fields = { traceId: request.id, method: request.method, route, path, status, ms, actor };
+    if (status >= 500) log.error({ ...fields, code: problem?.code, err: problem }, 'request failed');
+    else if (problem !== undefined)
+      log.info({ ...fields, code: problem.code, detail: problem.message }, 'request refused');
+    else log.debug(fields, 'request answered');
+    done();
+  });
+  app.addHook('onListen', function (done) {
+    const address = this.server.address();
+    if (typeof address === 'object' && address !== null) services.own.listensOn(address.port);
+    done();
+  });
+  // Streams never end by themselves, and closing waits for every answer.
+  app.addHook('preClose', (done) => {
+    services.context.streams.closeAll();
+    done();
+  });
+}
+
+/** Headers of every answer; a route may set its own over them. */
+function securityHeaders(publicUrl: string): Record<string, string> {
+  return {
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'referrer-policy': 'no-referrer',
+    'cross-origin-resource-policy': 'same-origin',
+    ...(publicUrl.startsWith('https:') ? { 'strict-transport-security': 'max-age=31536000' } : {}),
+  };
+}
+
+function countBeforeReading({ limits }: RouteServices, request: FastifyRequest): void {
+  if (hasCredential(request.raw.headers)) limits.assertMayTry(request.ip);
+  else limits.countAnonymous(request.ip);
+}
+
+function answerNotFound(
+  services: RouteServices,
+  routes: readonly Route[],
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  countBeforeReading(services, request);
+  const path = (request.raw.url ?? '').split('?', 1)[0] ?? '';
+  const methods = findAllowedMethods(routes, path);
+  if (methods.length === 0) throw new AppError('ROUTE_NOT_FOUND');
+  void reply.header('allow', methods.join(', '));
+  throw new AppError('METHOD_NOT_ALLOWED', `${path} takes ${methods.join(', ')}.`);
+}
+
+function answerError(
+  services: RouteServices,
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const limitBytes = request.runner?.route.bodyLimitBytes ?? BODY_LIMIT_BYTES;
+  let error = toAppError(thrown, limitBytes);
+  const isRefused = error.kind === 'unauthenticated' || error.kind === 'denied';
+  if (isRefused && hasCredential(request.raw.headers)) services.limits.countRefused(request.ip);
+  if (
+    services.checksAnswers &&
+    request.runner !== null &&
+    !errorsOf(request.runner.route).includes(error.code)
+  )
+    error = new AppError('INTERNAL_BUG', `The route does not declare ${error.code}.`, { cause: thrown });
+  request.problem = error;
+  const { status, headers, body } = problemOf(error, request.id);
+  return reply.code(status).headers(headers).send(JSON.stringify(body));
+}
+
+/** What is not even HTTP never becomes a request: answered on the socket itself. */
+function answerBrokenRequest(error: ConnectionError, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const detail = isTooLarge ? 'The headers are too large.' : 'This is not a request that can be read.';
+  const { status, body } = problemOf(
+    new AppError(isTooLarge ? 'REQUEST_TOO_LARGE' : 'REQUEST_MALFORMED', detail),
+    '-',
+  );
+  const text = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${String(status)} ${body.code}\r\ncontent-type: ${PROBLEM_TYPE}\r\nconnection: close\r\ncontent-length: ${String(Buffer.byteLength(text))}\r\n\r\n${text}`,
+  );
+}
