@@ -1,7 +1,8 @@
 /**
  * Ed25519 (RFC 8032) on raw 32-byte keys through node:crypto, which signs about nine and verifies about fourteen
- * times faster than JavaScript. node:crypto accepts forged signatures for public keys of small order: keys from
- * outside come in through `parsePublicKey` (public-key.ts), which refuses those.
+ * times faster than JavaScript. Releases of node:crypto before the middle of 2026, our floor among them, accept forged
+ * signatures for public keys of small order: keys from outside come in through `parsePublicKey` (public-key.ts),
+ * which refuses those.
  */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { fromHex } from '../ids.ts';
