@@ -75,6 +75,16 @@ describe('what runs in an instance', () => {
   });
 });
 
+it('does not keep a command that goes on talking when its client is gone', async () => {
+  const instance = await anInstance();
+  const client = await fixture.startSsh(instance, 'trap "" HUP; yes');
+  client.stdout.resume();
+  client.stderr.resume();
+  await expect.poll(() => processesOf(instance)).toBeGreaterThanOrEqual(1);
+  await client.stop();
+  await expect.poll(() => processesOf(instance)).toBe(0);
+});
+
 describe('after a restart of the agent', () => {
   it('nothing runs that the agent before it had started and could not end', async () => {
     const instance = await anInstance();

@@ -152,7 +152,10 @@ export class LocalProvisioner implements Provisioner {
   async #resume(id: string): Promise<void> {
     const stored = await this.#store.read(id);
     if (stored.kind === 'absent') return;
-    if (stored.kind === 'unreadable') return this.#machines.setAside(id);
+    if (stored.kind === 'unreadable') {
+      this.#machines.setAside(id);
+      return;
+    }
     const { record } = stored;
     this.#machines.adopt(record);
     if (validSeal(record, this.#context.sealSecret) === null) return;

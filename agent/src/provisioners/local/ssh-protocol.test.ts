@@ -47,6 +47,12 @@ function logIn(config: ConnectConfig): Promise<Client> {
 
 const asRenter = async (): Promise<Client> => logIn({ privateKey: await readFile(fixture.keyFile) });
 
+async function readKey(path: string): Promise<ParsedKey> {
+  const key = ssh2.utils.parseKey(await readFile(path, 'utf8'));
+  if (key instanceof Error) throw key;
+  return key;
+}
+
 /** A channel with everything that it has said, and its exit code. */
 class Running {
   readonly channel: ClientChannel;
@@ -82,21 +88,20 @@ describe('logging in without the key', () => {
   });
 
   it('is refused with the public key alone, signed by another', async () => {
-    const renter = ssh2.utils.parseKey(await readFile(`${fixture.keyFile}.pub`, 'utf8'));
     await fixture.makeKey('stranger', 'ed25519');
-    const stranger = ssh2.utils.parseKey(await readFile(join(fixture.folder, 'stranger'), 'utf8'));
-    if (renter instanceof Error || stranger instanceof Error) throw new Error('the keys cannot be read');
+    const renter = await readKey(`${fixture.keyFile}.pub`);
+    const stranger = await readKey(join(fixture.folder, 'stranger'));
     // A forger's agent: it shows the renter's public key and signs with its own.
     class ForgingAgent extends ssh2.BaseAgent<ParsedKey> {
       override getIdentities(callback: (error: undefined, keys: ParsedKey[]) => void): void {
-        callback(undefined, [renter as ParsedKey]);
+        callback(undefined, [renter]);
       }
       override sign(...[, data, options, callback]: unknown[]): void {
         const done = (callback ?? options) as (error: undefined, signature: unknown) => void;
-        done(undefined, (stranger as ParsedKey).sign(data as Buffer));
+        done(undefined, stranger.sign(data as Buffer));
       }
     }
-    await expect(logIn({ agent: new ForgingAgent() as never })).rejects.toMatchObject({
+    await expect(logIn({ agent: new ForgingAgent() })).rejects.toMatchObject({
       level: 'client-authentication',
     });
   });

@@ -35,7 +35,12 @@ export function serveSession(session: Session, place: SessionPlace): void {
     env: { HOME: place.home, USER: place.user, LOGNAME: place.user, SHELL: tools.shell, PATH },
   };
   const begin = (channel: ServerChannel, command: Command): void => {
-    void runOn(channel, session, command, place, (started) => (running = started));
+    const closed = new Promise<void>((resolve) => {
+      // The channel's own `close` comes only when all input has been read; the session's does not wait for that.
+      session.once('close', resolve);
+      channel.once('close', resolve);
+    });
+    void runOn({ channel, closed, onStarted: (started) => (running = started) }, command, place);
   };
 
   session.on('pty', (accept, _reject, info) => {
@@ -57,32 +62,33 @@ export function serveSession(session: Session, place: SessionPlace): void {
   });
   session.on('shell', (accept) => {
     const channel = accept();
-    if (terminal === undefined) return begin(channel, { ...base, file: tools.shell, args: ['-l'] });
-    channel.write(MOTD);
-    begin(channel, terminalCommand(null, terminal, tools, base));
+    if (terminal !== undefined) channel.write(MOTD);
+    const plain = { ...base, file: tools.shell, args: ['-l'] };
+    begin(channel, terminal === undefined ? plain : terminalCommand(null, terminal, tools, base));
   });
   session.on('subsystem', (accept, reject, { name }) => {
-    if (name !== 'sftp' || tools.sftpServer === null) return reject();
-    begin(accept(), { ...base, file: tools.sftpServer, args: [] });
+    if (name !== 'sftp' || tools.sftpServer === null) reject();
+    else begin(accept(), { ...base, file: tools.sftpServer, args: [] });
   });
+}
+
+/** Where a command is connected to. */
+interface Line {
+  readonly channel: ServerChannel;
+  /** Resolves when the client is gone, or wants no more. */
+  readonly closed: Promise<void>;
+  readonly onStarted: (running: RunningCommand) => void;
 }
 
 /** Runs a command on a channel to its end, or until the client goes. Never rejects. */
 async function runOn(
-  channel: ServerChannel,
-  session: Session,
+  { channel, closed, onStarted }: Line,
   command: Command,
   place: SessionPlace,
-  onStarted: (running: RunningCommand) => void,
 ): Promise<void> {
   // A client that went while something was still to be written to it: its going is handled below.
   channel.on('error', () => {});
   channel.stderr.on('error', () => {});
-  const closed = new Promise<void>((resolve) => {
-    // The channel's own `close` comes only when all input has been read; the session's and the server's do not wait.
-    session.once('close', resolve);
-    channel.once('close', resolve);
-  });
   let running: RunningCommand;
   try {
     running = await startCommand(command, place.clock);
@@ -99,7 +105,13 @@ async function runOn(
   onStarted(running);
   const saidEverything = new Promise<void>((resolve) => channel.stderr.once('finish', resolve));
   // As when a terminal is hung up: what was started with nohup goes on, as it does on a real server.
-  void closed.then(() => place.running.has(running) && running.kill('SIGHUP'));
+  void closed.then(() => {
+    if (!place.running.has(running)) return;
+    running.kill('SIGHUP');
+    // What it says from now on has no reader; a pipe that nobody empties would keep it, and us, waiting.
+    running.stdout.destroy();
+    running.stderr.destroy();
+  });
   const end = await running.ended;
   place.running.delete(running);
   await Promise.race([saidEverything, closed]);

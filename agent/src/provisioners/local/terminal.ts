@@ -52,7 +52,8 @@ export async function resizeTerminal(
   if (tools.stty === null) return;
   try {
     const children = await readFile(`/proc/${scriptPid}/task/${scriptPid}/children`, 'utf8');
-    const device = await readlink(`/proc/${children.trim().split(' ')[0]}/fd/0`);
+    const [shellPid = ''] = children.split(' ');
+    const device = await readlink(`/proc/${shellPid}/fd/0`);
     if (!device.startsWith('/dev/pts/')) return;
     const { rows, cols } = clamp(size);
     const args = ['-F', device, 'rows', String(rows), 'cols', String(cols)];

@@ -26,8 +26,12 @@ export function describeProvisioner(name: string, options: ConformanceOptions): 
   const { listLagMs = 0, testTimeoutMs = 20_000 } = options.tolerances ?? {};
   const unless = (test: SkippableTest, title: string, body: () => Promise<void>): void => {
     const reason = options.skips?.[test];
-    if (reason === undefined) it(title, body, testTimeoutMs);
-    else it.skip(`${title} (${reason})`, () => {});
+    if (reason === undefined) {
+      it(title, body, testTimeoutMs);
+    } else {
+      // The driver says why, and the title repeats it.
+      it.skip(`${title} (${reason})`, () => {});
+    }
   };
 
   describe(`${name} as a provisioner`, { timeout: testTimeoutMs }, () => {
