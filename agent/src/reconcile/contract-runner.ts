@@ -5,7 +5,7 @@
  *
  * INVARIANTS:
  * - One saga at a time for a contract; what runs is stopped and awaited before anything else begins for it.
- * - Only sagas that go forward take slots. A tombstone never waits for other contracts.
+ * - A tombstone and an undo never wait for a slot.
  */
 import type { CancelTimer, Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
