@@ -210,7 +210,9 @@ describe('the packages', () => {
     const failed = await launch('start').ended;
     expect([failed.code, failed.stdout]).toEqual([1, '']);
     expect(failed.stderr).toContain('npm ci failed');
+    expect(failed.stderr).toContain('Missing: missing@1.0.0 from lock file');
     expect(failed.stderr).toContain('run npm install');
+    expect(failed.stderr).not.toContain('Usage');
     writeFileSync(path.join(project, 'package.json'), JSON.stringify({ ...description, dependencies: {} }));
     expect((await launch('start').ended).stdout).toBe('ran\n');
   });

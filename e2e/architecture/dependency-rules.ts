@@ -38,6 +38,26 @@ export function undecidedDependencies(manifests: readonly Manifest[], decisions:
   ];
 }
 
+/** What the rules read of package-lock.json. */
+export interface LockFile {
+  readonly packages: Readonly<
+    Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>
+  >;
+}
+
+/**
+ * Packages for other platforms that a lock file names without holding them. `npm ci` refuses such a file, on every
+ * platform; npm writes one when the registry did not have them all at that moment.
+ */
+export function lockFileGaps({ packages }: LockFile): string[] {
+  const held = new Set(Object.keys(packages).map((key) => key.split('node_modules/').at(-1)));
+  return Object.entries(packages).flatMap(([key, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies)
+      .filter((name) => !held.has(name))
+      .map((name) => `package-lock.json: ${key} needs ${name}, which is not in the file`),
+  );
+}
+
 /** Workspaces that need more packages than they may. */
 export function tooManyDependencies(manifests: readonly Manifest[]): string[] {
   return manifests.flatMap(({ name, dependencies = {} }) => {

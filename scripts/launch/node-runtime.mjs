@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { LaunchError, say } from './launch-error.mjs';
 import { withLock } from './lock.mjs';
-import { run, runNpm } from './run-quietly.mjs';
+import { npmProblem, run, runNpm } from './run-quietly.mjs';
 
 /**
  * @typedef {{ name: string, version: string, integrity: string }} Parcel A package in the registry, pinned.
@@ -165,7 +165,7 @@ async function bring(parcel, folder, lock, probe) {
     const brought = path.join(temporary, 'node_modules', parcel.name);
     if (npm.code !== 0 || !holds(brought, parcel)) {
       throw new LaunchError(
-        `${label} could not be brought from the npm registry:\n${npm.output.trim()}`,
+        `${label} could not be brought from the npm registry:\n${npmProblem(npm.output)}`,
         'Check the network and the registry setting (npm config get registry), or install Node 24 yourself.',
       );
     }

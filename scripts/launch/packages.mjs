@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { LaunchError, say } from './launch-error.mjs';
 import { withLock } from './lock.mjs';
-import { runNpm } from './run-quietly.mjs';
+import { npmProblem, runNpm } from './run-quietly.mjs';
 
 /** @typedef {import('./run-quietly.mjs').Runtime} Runtime */
 
@@ -31,7 +31,7 @@ export async function ensurePackages(root, runtime) {
     const npm = await runNpm(runtime, ['ci', '--include=dev', '--no-audit', '--no-fund'], root, lock);
     if (npm.code !== 0) {
       throw new LaunchError(
-        `npm ci failed:\n${npm.output.trim()}`,
+        `npm ci failed:\n${npmProblem(npm.output)}`,
         'Check the network and the npm registry setting; after a change of package.json run npm install.',
       );
     }

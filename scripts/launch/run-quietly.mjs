@@ -26,6 +26,15 @@ export function runNpm(runtime, args, cwd, lock) {
   return run(runtime.node, [npm, ...args, '--loglevel=error'], cwd, environmentFor(runtime), lock);
 }
 
+/**
+ * What npm said went wrong, without the page on its usage that it may add.
+ * @param {string} output
+ */
+export function npmProblem(output) {
+  const [problem = ''] = output.split(/\n(?:npm error )?(?:Clean install a project|Usage:)\n/);
+  return problem.replace(/\n(npm error\s*)+$/, '').trim();
+}
+
 /** The machine's npm, as the JavaScript file that Node runs. */
 function findNpm() {
   const beside = path.dirname(process.execPath);
