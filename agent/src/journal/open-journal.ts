@@ -44,6 +44,9 @@ export function openJournal(path: string, options: OpenOptions): Journal {
     initialise(db, path, options.random);
     return new SqliteJournal(db, () => undefined, options.onWrite);
   }
+  if (!existsSync(dirname(path))) {
+    throw new AppError('DATABASE_UNUSABLE', `The folder of the journal ${path} does not exist.`);
+  }
   const file = existsSync(path) ? realpathSync(path) : path;
   let lock: FileLock | undefined;
   try {
