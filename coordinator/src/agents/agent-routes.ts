@@ -16,7 +16,7 @@ import {
 import { closed, listOf, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/common';
 import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
-import { findChain } from '../evidence/record-store.ts';
+import { findHead } from '../evidence/record-store.ts';
 import type { AgentPrincipal, Principal } from '../http/principal.ts';
 import { readRoute, streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
 import { revokeAgent, saveHeartbeat } from './agent-store.ts';
@@ -64,14 +64,14 @@ function identityRoutes(context: Context): Route[] {
           body: JSON.stringify(body),
         });
         const worker = { agentKey: agent.publicKey, poolId: agent.poolId, now };
-        const chain = await findChain(trx, agent.publicKey);
+        const head = await findHead(trx, agent.publicKey);
         return {
           status: 200,
           body: {
             server_time: toTimestamp(now),
             next_interval_ms: context.config.agents.heartbeatIntervalMs,
             open_work: (await listLeasable(trx, worker, 100)).length,
-            records_held: chain?.seq ?? 0,
+            records_held: head.seq,
           },
         };
       },

@@ -19,8 +19,7 @@ export interface SpineTables {
   refunds: RefundsTable;
   work: WorkTable;
   records: RecordsTable;
-  checkpoints: CheckpointsTable;
-  chains: ChainsTable;
+  chain_faults: ChainFaultsTable;
   forks: ForksTable;
   signals: SignalsTable;
 }
@@ -251,19 +250,13 @@ export interface RecordsTable {
   received_at: number;
   outcome: string;
   code: string | null;
+  /** Our signed receipt: for the last record of each batch that came in. */
+  checkpoint: string | null;
 }
 
-export interface CheckpointsTable {
+/** What is wrong with an agent's chain; no row where nothing ever was. Where it stands follows from its records. */
+export interface ChainFaultsTable {
   agent_key: string;
-  seq: number;
-  compact: string;
-}
-
-/** Where each agent's chain stands. */
-export interface ChainsTable {
-  agent_key: string;
-  seq: number;
-  head: string;
   /** The first sequence number that is missing before records we were offered; null where none is. */
   gap_from_seq: number | null;
   fork_at_seq: number | null;

@@ -40,7 +40,7 @@ export async function streamEvidence(
       const rows = await readChain(db.read, agentKey, after, PAGE);
       let text = '';
       for (const row of rows) {
-        text += `${JSON.stringify({ record: row.record })}\n`;
+        text += `${JSON.stringify({ record: row.compact })}\n`;
         if (row.checkpoint !== null) text += `${JSON.stringify({ checkpoint: row.checkpoint })}\n`;
         after = row.seq;
       }

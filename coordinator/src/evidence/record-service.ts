@@ -4,21 +4,13 @@
  * the same, so that nothing behind it waits (PROTOCOL.md, "Evidence").
  */
 import { AppError } from '@dc/shared/errors';
-import { CHAIN_START, signCheckpoint, verifyRecord, type ParsedRecord } from '@dc/shared/evidence/record';
+import { signCheckpoint, verifyRecord, type ParsedRecord } from '@dc/shared/evidence/record';
 import type { WireRecordResult } from '@dc/shared/wire/agent';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
 import { applyRecord } from './apply-record.ts';
-import {
-  findChain,
-  findRecord,
-  insertCheckpoint,
-  insertFork,
-  insertRecord,
-  saveChain,
-  type ChainRow,
-} from './record-store.ts';
+import { findHead, findRecord, insertRecord, noteFork, noteGap, type ChainHead } from './record-store.ts';
 
 /** The answer to a batch. */
 export interface RecordsTaken {
@@ -54,29 +46,9 @@ export async function takeRecords(
   records.forEach((record, index) => {
     if (record.agent !== agent.publicKey) fail(index, 'another key signed it');
   });
-  const now = context.clock.now();
-  const known = await findChain(trx, agent.publicKey);
-  const chain: ChainRow = known ?? {
-    agent_key: agent.publicKey,
-    seq: 0,
-    head: CHAIN_START,
-    gap_from_seq: null,
-    fork_at_seq: null,
-  };
-  const results: WireRecordResult[] = [];
-  let refused: AppError | null = null;
-  for (const record of records) {
-    const taken = await takeOne(context, trx, agent, { record, chain, now });
-    if (taken instanceof AppError) {
-      refused = taken;
-      break;
-    }
-    results.push(taken);
-  }
-  await saveChain(trx, chain, known === null);
-  if (refused !== null) return { refused };
   const last = records.at(-1);
   if (last === undefined) throw new Error('a batch has at least one record');
+  const now = context.clock.now();
   const checkpoint = signCheckpoint(
     {
       agent: agent.publicKey,
@@ -86,80 +58,78 @@ export async function takeRecords(
     },
     context.key,
   );
-  await insertCheckpoint(trx, agent.publicKey, last.payload.seq, checkpoint);
+  const intake: Intake = { context, trx, agent, now, head: await findHead(trx, agent.publicKey) };
+  const results: WireRecordResult[] = [];
+  for (const record of records) {
+    const taken = await takeOne(intake, record, record === last ? checkpoint : null);
+    if (taken instanceof AppError) return { refused: taken };
+    results.push(taken);
+  }
   return { taken: { results, checkpoint } };
 }
 
+interface Intake {
+  context: Context;
+  trx: Transaction;
+  agent: AgentPrincipal;
+  now: number;
+  /** Moves on with every record that is kept. */
+  head: ChainHead;
+}
+
 async function takeOne(
-  context: Context,
-  trx: Transaction,
-  agent: AgentPrincipal,
-  item: { record: ParsedRecord; chain: ChainRow; now: number },
+  intake: Intake,
+  record: ParsedRecord,
+  checkpoint: string | null,
 ): Promise<WireRecordResult | AppError> {
-  const { record, chain, now } = item;
-  const { seq, prev } = record.payload;
-  if (seq <= chain.seq) return repeated(trx, agent, record, chain, now);
-  if (seq > chain.seq + 1) {
-    chain.gap_from_seq = chain.seq + 1;
+  const { context, trx, agent, head } = intake;
+  const { seq, prev, kind, contract_id } = record.payload;
+  if (seq <= head.seq) return repeated(intake, record);
+  if (seq > head.seq + 1) {
+    const expected = head.seq + 1;
+    await noteGap(trx, agent.publicKey, expected);
     return new AppError(
       'RECORD_GAP',
-      `Record ${String(seq)} came, but the next one is ${String(chain.seq + 1)}.`,
-      {
-        extra: { expected_seq: chain.seq + 1 },
-      },
+      `Record ${String(seq)} came, but the next one is ${String(expected)}.`,
+      { extra: { expected_seq: expected } },
     );
   }
-  if (prev !== chain.head) return fork(trx, agent, record, chain, now);
+  if (prev !== head.hash) return fork(intake, record);
   const result = await applyRecord(context, trx, agent, record.payload);
   await insertRecord(trx, {
     agent_key: agent.publicKey,
     seq,
     compact: record.compact,
     hash: record.hash,
-    kind: record.payload.kind,
-    contract_id: record.payload.contract_id,
-    received_at: now,
+    kind,
+    contract_id,
+    received_at: intake.now,
     outcome: result.outcome,
     code: result.code ?? null,
+    checkpoint,
   });
-  chain.seq = seq;
-  chain.head = record.hash;
-  if (chain.gap_from_seq !== null && seq >= chain.gap_from_seq) chain.gap_from_seq = null;
+  intake.head = { seq, hash: record.hash };
   return { seq, ...result };
 }
 
 /** A record whose number we hold: the same one is a success, another one a fork. */
-async function repeated(
-  trx: Transaction,
-  agent: AgentPrincipal,
-  record: ParsedRecord,
-  chain: ChainRow,
-  now: number,
-): Promise<WireRecordResult | AppError> {
+async function repeated(intake: Intake, record: ParsedRecord): Promise<WireRecordResult | AppError> {
   const { seq } = record.payload;
-  const held = await findRecord(trx, agent.publicKey, seq);
-  if (held?.hash !== record.hash) return fork(trx, agent, record, chain, now);
-  if (held.outcome === 'not_applied')
-    return { seq, outcome: 'not_applied', ...(held.code === null ? {} : { code: held.code }) };
-  return { seq, outcome: 'already_applied' };
+  const held = await findRecord(intake.trx, intake.agent.publicKey, seq);
+  if (held?.hash !== record.hash) return fork(intake, record);
+  if (held.outcome !== 'not_applied') return { seq, outcome: 'already_applied' };
+  return { seq, outcome: 'not_applied', ...(held.code === null ? {} : { code: held.code }) };
 }
 
-async function fork(
-  trx: Transaction,
-  agent: AgentPrincipal,
-  record: ParsedRecord,
-  chain: ChainRow,
-  now: number,
-): Promise<AppError> {
+async function fork({ trx, agent, now }: Intake, record: ParsedRecord): Promise<AppError> {
   const { seq } = record.payload;
-  await insertFork(trx, {
+  await noteFork(trx, {
     hash: record.hash,
     agentKey: agent.publicKey,
     seq,
     compact: record.compact,
     at: now,
   });
-  chain.fork_at_seq = Math.min(chain.fork_at_seq ?? seq, seq);
   return new AppError(
     'RECORD_FORK',
     `Record ${String(seq)} does not continue the chain that is held for this key.`,

@@ -1,22 +1,25 @@
-/** The SQL of evidence: records verbatim, checkpoints, where each chain stands, and forks. */
-import type { Selectable } from 'kysely';
+/**
+ * The SQL of evidence: records verbatim with their checkpoints, the faults of chains, and forks. What every record
+ * costs is written as plain SQL: building those queries would take longer than running them.
+ */
+import { sql, type Selectable } from 'kysely';
+import { CHAIN_START } from '@dc/shared/evidence/record';
 import type { Reader, Transaction } from '../database/database.ts';
-import type { ChainsTable, RecordsTable } from '../database/tables-spine.ts';
+import type { ChainFaultsTable, RecordsTable } from '../database/tables-spine.ts';
 
 export type RecordRow = Selectable<RecordsTable>;
-export type ChainRow = Selectable<ChainsTable>;
 
-export async function findChain(reader: Reader, agentKey: string): Promise<ChainRow | null> {
-  return (
-    (await reader.selectFrom('chains').selectAll().where('agent_key', '=', agentKey).executeTakeFirst()) ??
-    null
-  );
+/** Where a chain stands: the number and hash of its newest record. */
+export interface ChainHead {
+  seq: number;
+  hash: string;
 }
 
-/** Writes where the chain stands. */
-export async function saveChain(trx: Transaction, chain: ChainRow, isNew: boolean): Promise<void> {
-  if (isNew) await trx.insertInto('chains').values(chain).execute();
-  else await trx.updateTable('chains').set(chain).where('agent_key', '=', chain.agent_key).execute();
+/** The head of an agent's chain; seq 0 before its first record. */
+export async function findHead(reader: Reader, agentKey: string): Promise<ChainHead> {
+  const { rows } = await sql<ChainHead>`
+    select seq, hash from records where agent_key = ${agentKey} order by seq desc limit 1`.execute(reader);
+  return rows[0] ?? { seq: 0, hash: CHAIN_START };
 }
 
 export async function findRecord(reader: Reader, agentKey: string, seq: number): Promise<RecordRow | null> {
@@ -29,27 +32,43 @@ export async function findRecord(reader: Reader, agentKey: string, seq: number):
 }
 
 export async function insertRecord(trx: Transaction, row: RecordRow): Promise<void> {
-  await trx.insertInto('records').values(row).execute();
+  await sql`
+    insert into records
+      (agent_key, seq, compact, hash, kind, contract_id, received_at, outcome, code, checkpoint)
+    values (${row.agent_key}, ${row.seq}, ${row.compact}, ${row.hash}, ${row.kind}, ${row.contract_id},
+      ${row.received_at}, ${row.outcome}, ${row.code}, ${row.checkpoint})`.execute(trx);
 }
 
-export async function insertCheckpoint(
-  trx: Transaction,
-  agentKey: string,
-  seq: number,
-  compact: string,
-): Promise<void> {
+/** What is known to be wrong with an agent's chain. */
+export async function findFaults(reader: Reader, agentKey: string): Promise<ChainFaultsTable> {
+  const row = await reader
+    .selectFrom('chain_faults')
+    .selectAll()
+    .where('agent_key', '=', agentKey)
+    .executeTakeFirst();
+  return row ?? { agent_key: agentKey, gap_from_seq: null, fork_at_seq: null };
+}
+
+/** Notes that records are missing from `fromSeq` on. The note goes by itself once they have come: see `hasGap`. */
+export async function noteGap(trx: Transaction, agentKey: string, fromSeq: number): Promise<void> {
   await trx
-    .insertInto('checkpoints')
-    .values({ agent_key: agentKey, seq, compact })
-    .onConflict((conflict) => conflict.columns(['agent_key', 'seq']).doNothing())
+    .insertInto('chain_faults')
+    .values({ agent_key: agentKey, gap_from_seq: fromSeq, fork_at_seq: null })
+    .onConflict((conflict) => conflict.column('agent_key').doUpdateSet({ gap_from_seq: fromSeq }))
     .execute();
 }
 
-/** Keeps a record that contradicts one we hold, once. */
-export async function insertFork(
-  trx: Transaction,
-  fork: { hash: string; agentKey: string; seq: number; compact: string; at: number },
-): Promise<void> {
+/** A record that contradicts one we hold. */
+export interface Fork {
+  hash: string;
+  agentKey: string;
+  seq: number;
+  compact: string;
+  at: number;
+}
+
+/** Keeps the contradiction verbatim, once, and notes the fork for ever. */
+export async function noteFork(trx: Transaction, fork: Fork): Promise<void> {
   await trx
     .insertInto('forks')
     .values({
@@ -61,21 +80,39 @@ export async function insertFork(
     })
     .onConflict((conflict) => conflict.column('hash').doNothing())
     .execute();
+  const { fork_at_seq: known, gap_from_seq } = await findFaults(trx, fork.agentKey);
+  const forkAtSeq = Math.min(known ?? fork.seq, fork.seq);
+  await trx
+    .insertInto('chain_faults')
+    .values({ agent_key: fork.agentKey, gap_from_seq, fork_at_seq: forkAtSeq })
+    .onConflict((conflict) => conflict.column('agent_key').doUpdateSet({ fork_at_seq: forkAtSeq }))
+    .execute();
 }
 
-/** A slice of an agent's chain with the checkpoints in it, in order. */
-export async function readChain(reader: Reader, agentKey: string, afterSeq: number, limit: number) {
+/** An agent's chain as everyone may see it. */
+export interface ChainSummary {
+  records: number;
+  gapFromSeq: number | null;
+  forkAtSeq: number | null;
+}
+
+/** How many records are held, and what is wrong with them. */
+export async function summarizeChain(reader: Reader, agentKey: string): Promise<ChainSummary> {
+  const { seq } = await findHead(reader, agentKey);
+  const { gap_from_seq, fork_at_seq } = await findFaults(reader, agentKey);
+  // A gap that was filled since is none any more.
+  const gapFromSeq = gap_from_seq !== null && gap_from_seq > seq ? gap_from_seq : null;
+  return { records: seq, gapFromSeq, forkAtSeq: fork_at_seq };
+}
+
+/** A slice of an agent's chain, in order. */
+export function readChain(reader: Reader, agentKey: string, afterSeq: number, limit: number) {
   return reader
     .selectFrom('records')
-    .leftJoin('checkpoints', (join) =>
-      join
-        .onRef('checkpoints.agent_key', '=', 'records.agent_key')
-        .onRef('checkpoints.seq', '=', 'records.seq'),
-    )
-    .select(['records.seq', 'records.compact as record', 'checkpoints.compact as checkpoint'])
-    .where('records.agent_key', '=', agentKey)
-    .where('records.seq', '>', afterSeq)
-    .orderBy('records.seq')
+    .select(['seq', 'compact', 'checkpoint'])
+    .where('agent_key', '=', agentKey)
+    .where('seq', '>', afterSeq)
+    .orderBy('seq')
     .limit(limit)
     .execute();
 }

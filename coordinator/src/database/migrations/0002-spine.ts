@@ -97,12 +97,10 @@ const STATEMENTS: readonly string[] = [
   `create unique index work_single on work (contract_id, kind) where state in ('open', 'leased')`,
   `create table records (
      agent_key text not null, seq integer not null, compact text not null, hash text not null, kind text not null,
-     contract_id text not null, received_at bigint not null, outcome text not null, code text,
+     contract_id text not null, received_at bigint not null, outcome text not null, code text, checkpoint text,
      primary key (agent_key, seq))`,
   `create index records_contract on records (contract_id, kind, received_at)`,
-  `create table checkpoints (agent_key text not null, seq integer not null, compact text not null, primary key (agent_key, seq))`,
-  `create table chains (
-     agent_key text primary key, seq integer not null, head text not null, gap_from_seq integer, fork_at_seq integer)`,
+  `create table chain_faults (agent_key text primary key, gap_from_seq integer, fork_at_seq integer)`,
   `create table forks (
      hash text primary key, agent_key text not null, seq integer not null, compact text not null, received_at bigint not null)`,
   `create table signals (id integer primary key autoincrement, topic text not null, key text not null, at bigint not null)`,
