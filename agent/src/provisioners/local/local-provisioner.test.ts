@@ -128,6 +128,17 @@ describe('after a restart of the agent', () => {
     expect(await driver.inspect(instance.handle, fixture.signal)).toMatchObject({ existence: 'absent' });
   });
 
+  it('one that cannot be destroyed to the end stays listed, does not start, and can be tried again', async () => {
+    const instance = await anInstance();
+    await editRecord(instance, { phase: 'destroying' });
+    const list = await driver.list(fixture.signal);
+    expect(list.instances).toMatchObject([{ problem: 'it is being destroyed' }]);
+    const start = driver.start(instance.handle, instance.seal ?? '', fixture.signal);
+    expect(await codeOf(start)).toBe('PROVISIONER_UNAVAILABLE');
+    expect(await destroy(instance)).toEqual({ destroyed: true });
+    expect(await fixture.folders()).toEqual([]);
+  });
+
   it('one that was being destroyed without our seal is left alone', async () => {
     const instance = await anInstance();
     await driver.close();

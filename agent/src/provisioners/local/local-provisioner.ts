@@ -105,6 +105,7 @@ export class LocalProvisioner implements Provisioner {
 
   start(handle: Handle, seal: string, signal: AbortSignal): Promise<Present | Absent> {
     return this.#touch(handle, seal, signal, async (record) => {
+      if (record.phase === 'destroying') throw unavailable('The instance is being destroyed.');
       await this.#machines.start(record);
       return this.#switchedTo(record, 'running');
     });
@@ -167,6 +168,7 @@ export class LocalProvisioner implements Provisioner {
   async #finishDestroying(id: string): Promise<void> {
     await this.#machines.stop(id);
     await this.#store.remove(id);
+    if ((await this.#store.read(id)).kind !== 'absent') throw new AppError('PROVISIONER_FAILED');
     this.#machines.forget(id);
   }
 
