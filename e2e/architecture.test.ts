@@ -5,8 +5,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
+  lockFileGaps,
   tooManyDependencies,
   undecidedDependencies,
+  type LockFile,
   type Manifest,
 } from './architecture/dependency-rules.ts';
 import * as fileRules from './architecture/file-rules.ts';
@@ -325,6 +327,14 @@ describe('every package has a reason', () => {
       'old: is not used any more; remove its line',
       'new: has an empty cell in its line',
     ]);
+  });
+
+  it('and the lock file has it for every platform', () => {
+    expect(lockFileGaps(JSON.parse(read('package-lock.json')) as LockFile)).toEqual([]);
+    const parser = { optionalDependencies: { 'parser-linux': '1', 'parser-darwin': '1' } };
+    expect(
+      lockFileGaps({ packages: { 'node_modules/parser': parser, 'node_modules/parser-linux': {} } }),
+    ).toEqual(['package-lock.json: node_modules/parser needs parser-darwin, which is not in the file']);
   });
 
   it('is seen to catch a workspace with too many', () => {
