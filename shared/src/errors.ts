@@ -74,6 +74,12 @@ export const ERRORS = {
     'Send JSON with Content-Type: application/json.',
     415,
   ),
+  REQUEST_MISDIRECTED: row(
+    'invalid',
+    'The request is addressed to another host.',
+    'Send it to the address under which this coordinator is known.',
+    421,
+  ),
   REQUEST_RATE_LIMITED: row(
     'rate_limited',
     'Too many requests.',
@@ -180,6 +186,7 @@ export const ERRORS = {
   USERNAME_TAKEN: row('conflict', 'This username is taken.', 'Choose another one.'),
   KEY_TAKEN: row('conflict', 'This key belongs to an account already.', 'Use another key.'),
   KEY_LIMIT: row('conflict', 'The account holds as many keys as it may.', 'Remove a key first.'),
+  KEY_NOT_FOUND: row('not_found', 'The account has no such key.', 'See its keys in GET /api/v1/accounts/me.'),
   KEY_LAST: row('conflict', 'The last key of an account stays.', 'Add another key first.'),
 
   // Offerings and contracts.
@@ -239,6 +246,11 @@ export const ERRORS = {
   ),
   GRANT_USED: row('conflict', 'The setup token was used before.', 'Make a new setup token.'),
   GRANT_EXPIRED: row('conflict', 'The setup token or delegation has expired.', 'Make a new setup token.'),
+  GRANT_NOT_FOUND: row(
+    'not_found',
+    'There is no grant for this setup token.',
+    'Check the token, or make a new one with the provider key.',
+  ),
   AGENT_KEY_TAKEN: row(
     'conflict',
     'This agent key is registered already.',
