@@ -53,7 +53,7 @@ type Outcome = { value: unknown; afterCommit: AfterCommit[] } | { error: unknown
 /** Takes jobs and runs them in batches. */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
-  readonly #insideJob = new AsyncLocalStorage<true>();
+  readonly #currentJob = new AsyncLocalStorage<JobConnections>();
   readonly #queue: PendingWrite[] = [];
   readonly #statement: (sqlText: string) => void;
   #loop: Promise<void> | null = null;
@@ -71,7 +71,7 @@ export class GroupCommit {
 
   /** See `Database.write`. */
   write<T>(job: (trx: Transaction) => Promise<T>): Promise<T> {
-    if (this.#insideJob.getStore() === true) {
+    if (this.#currentJob.getStore()?.hasEnded === false) {
       return Promise.reject(
         new Error('a write inside a write would wait for itself: use the transaction it got'),
       );
@@ -160,12 +160,12 @@ export class GroupCommit {
     const trx = new Transaction(kyselyOn(connections), afterCommit);
     if (needsSavepoint) this.#statement('savepoint job');
     try {
-      const value = await this.#withDeadline(this.#insideJob.run(true, async () => write.job(trx)));
-      connections.end();
+      const value = await this.#withDeadline(this.#currentJob.run(connections, async () => write.job(trx)));
+      connections.hasEnded = true;
       if (needsSavepoint) this.#statement('release job');
       return { value, afterCommit };
     } catch (error) {
-      connections.end();
+      connections.hasEnded = true;
       if (needsSavepoint && this.#options.handle.inTransaction) {
         this.#statement('rollback to job');
         this.#statement('release job');
@@ -210,18 +210,14 @@ export class GroupCommit {
 /** Lets a job's queries through until it ends. */
 class JobConnections implements ConnectionProvider {
   readonly #connection: DatabaseConnection;
-  #hasEnded = false;
+  hasEnded = false;
 
   constructor(connection: DatabaseConnection) {
     this.#connection = connection;
   }
 
-  end(): void {
-    this.#hasEnded = true;
-  }
-
   provideConnection<T>(consumer: (connection: DatabaseConnection) => Promise<T>): Promise<T> {
-    if (this.#hasEnded)
+    if (this.hasEnded)
       return Promise.reject(new Error('this write has ended: await every query inside its job'));
     return consumer(this.#connection);
   }

@@ -16,10 +16,11 @@ import { randomFraction } from '@dc/shared/random';
 import type { Random } from '@dc/shared/random';
 import { jsonFromColumn } from '../database/columns.ts';
 import type { Database } from '../database/database.ts';
-import { describeFailure, retryDelayMs } from './job-retry.ts';
+import type { Job, JobEvent, JobHandler, TopicOptions } from './job.ts';
+import { settlementOf } from './job-settlement.ts';
 import { ensurePeriodicRow, keepLease, nextRows, settleLease, takeLease } from './outbox-leases.ts';
 import type { Topic } from './outbox.ts';
-import type { Lease, RowId, Settlement, WaitingRow } from './outbox-leases.ts';
+import type { Lease, RowId, WaitingRow } from './outbox-leases.ts';
 
 /** How late another process's row may start: our own wake us. Also the only cost of idling, one query each time. */
 const POLL_MS = 1000;
@@ -38,38 +39,6 @@ const ATTEMPTS_MAX = 150;
 const DEADLINE_MS = 120_000;
 /** After aborting what still runs at the end of a drain, the time it has to notice. */
 const ABORT_GRACE_MS = 500;
-
-/** A row being carried out. */
-export interface Job<Payload> {
-  key: string;
-  payload: Payload;
-  /** 1 for the first. */
-  attempt: number;
-  /** Aborts at the deadline, when the lease is lost, and when a drain is over. */
-  signal: AbortSignal;
-}
-
-/**
- * Does the work of a row. Returning means done; throwing means again later: after `retryAfterMs` where the error has
- * it. It may run more than once for the same row, also at the end of a lost lease.
- */
-export type JobHandler<Payload> = (job: Job<Payload>) => Promise<void>;
-
-export interface TopicOptions {
-  /** Rows of the topic that this process works on at the same time. */
-  concurrency?: number;
-  /** After this many failures the row needs attention. */
-  attemptsMax?: number;
-  /** When `signal` aborts, in milliseconds after the start. */
-  deadlineMs?: number;
-}
-
-/** What became of one run of a job, for metrics. */
-export interface JobEvent {
-  topic: string;
-  outcome: 'done' | 'failed' | 'needs_attention' | 'lease_lost' | 'returned';
-  durationMs: number;
-}
 
 export interface JobRunnerOptions {
   database: Database;
@@ -123,8 +92,8 @@ export class JobRunner {
   }
 
   /**
-   * Runs `job` about every `everyMs`, in one process at a time, first at once. A failure is tried again, sooner than
-   * that. Each run costs two writes: what must happen at a known time is better a row of the outbox.
+   * Runs `job` about every `everyMs`, in one process at a time; the first time at once. A failure is tried again,
+   * sooner than that. Each run costs two writes: what must happen at a known time is better a row of the outbox.
    */
   every(name: string, everyMs: number, job: (signal: AbortSignal) => Promise<void>): void {
     this.#register(`every:${name}`, everyMs, { handler: ({ signal }) => job(signal), concurrency: 1 });
@@ -146,7 +115,7 @@ export class JobRunner {
   wake(): void {
     if (this.#state !== 'running') return;
     this.#isWoken = true;
-    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+    this.#looking ??= this.#look();
   }
 
   /**
@@ -187,6 +156,8 @@ export class JobRunner {
     } catch (error) {
       this.#options.log.error({ err: error }, 'the outbox could not be read');
     }
+    // In one go with the last look at #isWoken: a wake in between would be lost.
+    this.#looking = null;
     if (this.#state === 'running') this.#schedulePoll(nextAt);
   }
 
@@ -223,10 +194,11 @@ export class JobRunner {
 
   async #take(rows: readonly WaitingRow[], now: number): Promise<void> {
     const keptAt = this.#options.clock.monotonic();
+    // Each lease has its own name: a late word about an earlier lease of this very runner must not count either.
+    const named = rows.map((row) => ({ row, leasedBy: `${this.#name}:${(this.#leases += 1)}` }));
     const leases = await this.#options.database.write(async (trx) => {
       const taken: Lease[] = [];
-      for (const row of rows) {
-        const leasedBy = `${this.#name}:${(this.#leases += 1)}`;
+      for (const { row, leasedBy } of named) {
         const lease = await takeLease(trx, row, { leasedBy, now, until: now + LEASE_MS });
         if (lease !== null) taken.push(lease);
       }
@@ -252,8 +224,9 @@ export class JobRunner {
 
   async #carryOut(job: RunningJob): Promise<void> {
     const { lease, topic, abort } = job;
-    const { clock } = this.#options;
+    const { clock, log } = this.#options;
     const cancelDeadline = clock.schedule(topic.deadlineMs, () => {
+      log.warn({ topic: lease.topic, key: lease.key }, 'a job is past its deadline');
       abort.abort(new AppError('SERVICE_UNAVAILABLE', `The job took longer than ${topic.deadlineMs} ms.`));
     });
     let failure: { error: unknown } | null = null;
@@ -271,11 +244,20 @@ export class JobRunner {
   }
 
   async #settle(job: RunningJob, failure: { error: unknown } | null): Promise<void> {
-    const { lease, startedAt } = job;
-    const { database, clock, log, onEvent } = this.#options;
-    const settlement = this.#settlementOf(job, failure);
+    const { lease, topic, startedAt } = job;
+    const { database, clock, random, log, onEvent } = this.#options;
+    const { outcome: intended, settlement } = settlementOf({
+      attempt: lease.attempts,
+      attemptsMax: topic.attemptsMax,
+      everyMs: topic.everyMs,
+      failure,
+      // The end of the drain ended it: no fault of its own, and no attempt.
+      wasStopped: this.#state === 'draining' && job.abort.signal.aborted,
+      now: clock.now(),
+      random,
+    });
     const row: RowId = { topic: lease.topic, key: lease.key };
-    let outcome: JobEvent['outcome'] = outcomeOf(settlement, failure, this.#state === 'draining');
+    let outcome: JobEvent['outcome'] = intended;
     try {
       if (!(await database.write((trx) => settleLease(trx, lease, settlement)))) outcome = 'lease_lost';
     } catch (error) {
@@ -290,28 +272,9 @@ export class JobRunner {
     onEvent?.({ topic: lease.topic, outcome, durationMs: clock.monotonic() - startedAt });
   }
 
-  #settlementOf({ lease, topic }: RunningJob, failure: { error: unknown } | null): Settlement {
-    const { clock, random } = this.#options;
-    const now = clock.now();
-    if (failure === null) {
-      if (topic.everyMs === null) return { as: 'done', now };
-      return { as: 'waiting', at: now + topic.everyMs, attempts: 0, lastError: null };
-    }
-    const lastError = describeFailure(failure.error);
-    if (this.#state === 'draining') {
-      return { as: 'waiting', at: now, attempts: lease.attempts - 1, lastError };
-    }
-    if (lease.attempts >= topic.attemptsMax && topic.everyMs === null) {
-      return { as: 'needs_attention', now, lastError };
-    }
-    const delayMs = retryDelayMs(lease.attempts, failure.error, random);
-    const at = now + Math.min(delayMs, topic.everyMs ?? Infinity);
-    return { as: 'waiting', at: Math.ceil(at), attempts: lease.attempts, lastError };
-  }
-
   #scheduleRenewal(): CancelTimer {
     return this.#options.clock.schedule(RENEW_EVERY_MS, () => {
-      this.#cancelRenewal = this.#running.size > 0 && this.#state !== 'new' ? this.#scheduleRenewal() : null;
+      this.#cancelRenewal = this.#running.size > 0 ? this.#scheduleRenewal() : null;
       for (const job of this.#running) void this.#renew(job);
     });
   }
@@ -342,10 +305,4 @@ export class JobRunner {
     if (topic === undefined) throw new Error(`${lease.topic} has no handler`);
     return topic;
   }
-}
-
-function outcomeOf(settlement: Settlement, failure: unknown, isDraining: boolean): JobEvent['outcome'] {
-  if (failure === null) return 'done';
-  if (settlement.as === 'needs_attention') return 'needs_attention';
-  return isDraining ? 'returned' : 'failed';
 }
