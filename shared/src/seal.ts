@@ -4,6 +4,7 @@
  * `dc1.<contract id>.<environment>.<base64url HMAC-SHA256 over "dc-seal-v1\n<contract id>\n<environment>">`.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { fromBase64Url } from './crypto/jws.ts';
 
 /** What a valid seal says. */
 export interface Seal {
@@ -26,8 +27,8 @@ export function readSeal(secret: Uint8Array, text: string): Seal | null {
   const [version, contractId = '', environment = '', given = '', ...rest] = text.split('.');
   if (version !== 'dc1' || rest.length > 0 || !PART.test(contractId) || !PART.test(environment)) return null;
   const expected = mac(secret, { contractId, environment });
-  const actual = Buffer.from(given, 'base64url');
-  if (actual.length !== expected.length || !timingSafeEqual(actual, expected)) return null;
+  const actual = fromBase64Url(given);
+  if (actual?.length !== expected.length || !timingSafeEqual(actual, expected)) return null;
   return { contractId, environment };
 }
 

@@ -76,7 +76,7 @@ interface SignatureInput {
 
 // One member of the dictionary, with the label `dc`, between other members that a proxy may have added.
 const INPUT_MEMBER = new RegExp(
-  `(?:^|,[ \\t]*)${SIGNATURE_LABEL}=(\\(((?:"[a-z0-9@-]+"[ ]?)*)\\)((?:;[a-z]+=(?:"[^"\\\\,]*"|-?[0-9]{1,15}))*))[ \\t]*(?=,|$)`,
+  `(?:^|,[ \\t]*)${SIGNATURE_LABEL}=(\\(((?:"[a-z0-9@-]+"(?: +(?=")|(?=\\))))*)\\)((?:;[a-z]+=(?:"[^"\\\\,]*"|-?[0-9]{1,15}))*))[ \\t]*(?=,|$)`,
   'g',
 );
 const SIGNATURE_MEMBER = new RegExp(
@@ -134,7 +134,7 @@ function checkComponents(components: readonly string[], hasBody: boolean): void 
 
 /** Checks the digest and returns the header as it was signed. Other algorithms beside sha-256 are allowed. */
 function checkDigest(header: string, body: Uint8Array): string {
-  const members = [...header.matchAll(/(?:^|,[ \t]*)sha-256=:([A-Za-z0-9+/]+=*):/g)];
+  const members = [...header.matchAll(/(?:^|,[ \t]*)sha-256=:([A-Za-z0-9+/]+=*):[ \t]*(?=,|$)/g)];
   const given = members.length === 1 ? members[0]?.[1] : undefined;
   if (given !== createHash('sha256').update(body).digest('base64')) throw new AppError('DIGEST_MISMATCH');
   return header;

@@ -11,7 +11,7 @@ export function nextState<State extends string, Event extends string>(
   state: State,
   event: Event,
 ): State | null {
-  return table[state][event] ?? null;
+  return Object.hasOwn(table[state], event) ? (table[state][event] ?? null) : null;
 }
 
 /** The events that the table allows in `state`, in the order of the table. */
