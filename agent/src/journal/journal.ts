@@ -162,6 +162,8 @@ export interface JournalWriter {
     build: (place: ChainPlace) => string,
   ): JournalRecord;
   acknowledgeRecord(record: Pick<JournalRecord, 'agentKey' | 'seq'>, answer: string, at: number): void;
+  /** Puts records from `fromSeq` on back into the outbox: the coordinator has lost them (RECORD_GAP). */
+  reopenRecords(agentKey: string, fromSeq: number): void;
   setFact(name: string, value: string): void;
 }
 

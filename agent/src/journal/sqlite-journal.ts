@@ -158,6 +158,14 @@ class SqliteWriter implements JournalWriter {
     );
   }
 
+  reopenRecords(agentKey: string, fromSeq: number): void {
+    this.#run(
+      `UPDATE records SET acknowledged_at = NULL, answer = NULL
+       WHERE agent_key = :agentKey AND seq >= :fromSeq AND acknowledged_at IS NOT NULL`,
+      { agentKey, fromSeq },
+    );
+  }
+
   setFact(name: string, value: string): void {
     this.#run(
       'INSERT INTO facts VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value',

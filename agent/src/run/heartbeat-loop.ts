@@ -1,0 +1,72 @@
+/** Says regularly that this agent lives and what it runs; learns what the coordinator knows of it. */
+import type { Random } from '@dc/shared/random';
+import type { WireHeartbeat } from '@dc/shared/wire/agent';
+import type { Coordinator } from '../coordinator-client/coordinator.ts';
+import type { JournalReader } from '../journal/journal.ts';
+import { jittered } from '../lib/backoff.ts';
+import type { Turn } from '../lib/loop.ts';
+import type { Provisioner } from '../provisioners/provisioner.ts';
+import type { BackendObserver } from './observe-backend.ts';
+import type { Contact } from './contact.ts';
+
+/** Whatever the coordinator says: more often is noise, more seldom makes us look dead. */
+const INTERVAL_MS_MIN = 1_000;
+const INTERVAL_MS_MAX = 300_000;
+/** What the wire takes. */
+const CONTRACTS_MAX = 10_000;
+
+export interface HeartbeatParts {
+  readonly journal: JournalReader;
+  readonly coordinator: Coordinator;
+  readonly provisioner: Provisioner;
+  readonly observer: Pick<BackendObserver, 'of' | 'fingerprint'>;
+  readonly contact: Contact;
+  readonly random: Random;
+  readonly version: string;
+  /** Called when the coordinator has work that nobody nudged us about. */
+  readonly onWork: () => void;
+}
+
+/** One heartbeat. */
+export function heartbeatTurn(parts: HeartbeatParts): Turn {
+  return async (signal) => {
+    const answer = await parts.coordinator.heartbeat(composeHeartbeat(parts), signal);
+    parts.contact.seen();
+    const intervalMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS_MIN, answer.next_interval_ms));
+    parts.contact.expectEvery(intervalMs);
+    if (answer.open_work > 0) parts.onWork();
+    // Never later than promised.
+    return jittered(intervalMs * 0.9, parts.random, 0.1);
+  };
+}
+
+/** What is said. Nothing is claimed that nobody looked at (I16). */
+export function composeHeartbeat({
+  journal,
+  provisioner,
+  observer,
+  version,
+}: Pick<HeartbeatParts, 'journal' | 'provisioner' | 'observer' | 'version'>): WireHeartbeat {
+  const { fingerprint } = observer;
+  const free = fingerprint?.freeCapacity ?? null;
+  const running = journal
+    .instances(['running'])
+    .filter(({ contractId }) => observer.of(contractId).existence.existence !== 'absent');
+  return {
+    version,
+    journal_id: journal.journalId,
+    capabilities: { provisioner: provisioner.kind, ...provisioner.capabilities },
+    ...(fingerprint === null ? {} : { healthy: fingerprint.healthy }),
+    ...(free === null
+      ? {}
+      : {
+          capacity: {
+            cpu: free.cpu,
+            memory_mb: free.memoryMb,
+            disk_gb: free.diskGb,
+            instances: free.instances,
+          },
+        }),
+    running_contracts: running.slice(0, CONTRACTS_MAX).map(({ contractId }) => contractId),
+  };
+}

@@ -1,0 +1,146 @@
+/**
+ * Looks at the backend and remembers what it said of each contract: the eyes of the planner. Not being listed says
+ * something only in a complete list, and for a reported instance only after the backend was asked for it (I5).
+ */
+import type { Clock } from '@dc/shared/clock';
+import type { Random } from '@dc/shared/random';
+import type { Journal } from '../journal/journal.ts';
+import { jittered } from '../lib/backoff.ts';
+import type { Log } from '../lib/log.ts';
+import type { Turn } from '../lib/loop.ts';
+import type { Fingerprint, InstanceList, Provisioner } from '../provisioners/provisioner.ts';
+import { findOrphans } from '../reconcile/find-orphans.ts';
+import type { Observed } from '../reconcile/plan-steps.ts';
+import { FACTS, type BackendSeen } from './facts.ts';
+
+/** A look costs little, and something that nobody ordered may wait a minute to be noticed. */
+const LOOK_EVERY_MS = 60_000;
+/** A backend that does not answer within this is one that does not answer. */
+const LOOK_TIMEOUT_MS = 30_000;
+
+const NEVER_LOOKED: Observed = {
+  existence: { existence: 'unknown', reason: 'the backend has not been looked at yet' },
+  at: 0,
+};
+
+export interface ObserverParts {
+  readonly journal: Journal;
+  readonly provisioner: Provisioner;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Called after every look. */
+  readonly onLook: () => void;
+}
+
+export class BackendObserver {
+  readonly #parts: ObserverParts;
+  #listed = new Map<string, Observed>();
+  /** For contracts that are not in `#listed`. */
+  #others: Observed = NEVER_LOOKED;
+  #fingerprint: Fingerprint | null = null;
+  #orphans = 0;
+  #written = '';
+
+  constructor(parts: ObserverParts) {
+    this.#parts = parts;
+  }
+
+  /** What the backend last said of the contract's instance. */
+  of(contractId: string): Observed {
+    return this.#listed.get(contractId) ?? this.#others;
+  }
+
+  /** What the backend last said of itself; null before the first look. */
+  get fingerprint(): Fingerprint | null {
+    return this.#fingerprint;
+  }
+
+  /** One look after another. Never rejects for a backend that fails: that is an answer. */
+  readonly turn: Turn = async (signal) => {
+    await this.look(signal);
+    return jittered(LOOK_EVERY_MS, this.#parts.random);
+  };
+
+  /** Looks once. */
+  async look(signal: AbortSignal): Promise<void> {
+    const { clock, provisioner, onLook } = this.#parts;
+    const deadline = new AbortController();
+    const cancel = clock.schedule(LOOK_TIMEOUT_MS, () => deadline.abort());
+    const limited = AbortSignal.any([signal, deadline.signal]);
+    try {
+      const startedAt = Math.round(clock.now());
+      const [fingerprint, list] = await Promise.all([
+        provisioner.fingerprint(limited).catch((error: unknown) => this.#unhealthy(error)),
+        provisioner.list(limited).catch((error: unknown) => this.#unlisted(error)),
+      ]);
+      if (signal.aborted) return;
+      this.#fingerprint = fingerprint;
+      await this.#remember(list, startedAt, limited);
+      this.#write();
+    } finally {
+      cancel();
+    }
+    onLook();
+  }
+
+  async #remember(list: InstanceList, at: number, signal: AbortSignal): Promise<void> {
+    const { journal, provisioner, log } = this.#parts;
+    const listed = new Map<string, Observed>();
+    for (const instance of list.instances) {
+      if (instance.seal === null || instance.contractId === null) continue;
+      listed.set(instance.contractId, { existence: { existence: 'present', instance }, at });
+    }
+    const missing = journal
+      .instances(['running', 'stopped'])
+      .filter(({ contractId }) => !listed.has(contractId));
+    for (const { contractId, handle } of missing) {
+      if (handle === null) continue;
+      const existence = await provisioner.inspect(handle, signal).catch((error: unknown) => ({
+        existence: 'unknown' as const,
+        reason: errorCode(error),
+      }));
+      listed.set(contractId, { existence, at });
+      if (existence.existence === 'absent') log.warn({ contract_id: contractId }, 'instance.missing');
+    }
+    this.#listed = listed;
+    this.#others = {
+      existence: list.complete
+        ? { existence: 'absent', evidence: 'a complete list of the backend does not hold it' }
+        : { existence: 'unknown', reason: list.problem ?? 'the list of the backend is not complete' },
+      at,
+    };
+    const { orphans } = findOrphans(list.instances, (contractId) => journal.contract(contractId) !== null);
+    if (orphans.length > this.#orphans) {
+      log.warn({ handles: orphans.map(({ handle }) => handle.id) }, 'backend.orphans.found');
+    }
+    this.#orphans = orphans.length;
+  }
+
+  /** Tells `status` and `doctor`, where something changed. */
+  #write(): void {
+    const { journal, provisioner, clock, log } = this.#parts;
+    if (this.#fingerprint === null) return;
+    const { healthy, why } = this.#fingerprint;
+    const said = JSON.stringify([healthy, why, this.#orphans]);
+    if (said === this.#written) return;
+    this.#written = said;
+    const at = new Date(clock.now()).toISOString();
+    const seen: BackendSeen = { kind: provisioner.kind, healthy, why, at, orphans: this.#orphans };
+    journal.write('backend.seen', (writer) => writer.setFact(FACTS.backend, JSON.stringify(seen)));
+    if (healthy) log.info({ why }, 'backend.healthy');
+    else log.warn({ why }, 'backend.unhealthy');
+  }
+
+  #unhealthy(error: unknown): Fingerprint {
+    this.#parts.log.debug({ err: error }, 'backend.fingerprint.failed');
+    return { healthy: false, why: `The backend does not answer (${errorCode(error)}).`, freeCapacity: null };
+  }
+
+  #unlisted(error: unknown): InstanceList {
+    this.#parts.log.debug({ err: error }, 'backend.list.failed');
+    return { complete: false, instances: [], problem: `it cannot be listed (${errorCode(error)})` };
+  }
+}
+
+const errorCode = (error: unknown): string => String((error as { code?: unknown }).code ?? 'INTERNAL_BUG');

@@ -1,0 +1,149 @@
+/**
+ * Takes work: leases orders, holds each against the pinned keys, writes them down and hands them to the runner.
+ * What cannot be trusted is refused and never acted upon; what could only fail here goes back.
+ */
+import { AppError, isAppError } from '@dc/shared/errors';
+import type { Clock } from '@dc/shared/clock';
+import type { Random } from '@dc/shared/random';
+import type { WireLease } from '@dc/shared/wire/agent';
+import type { Coordinator } from '../coordinator-client/coordinator.ts';
+import type { Journal } from '../journal/journal.ts';
+import { jittered } from '../lib/backoff.ts';
+import type { Log } from '../lib/log.ts';
+import type { Turn } from '../lib/loop.ts';
+import type { ContractRunner, LeasedOrder } from '../reconcile/contract-runner.ts';
+import { hasMadeNothing } from '../sagas/order-answer.ts';
+import type { Contact } from './contact.ts';
+import { decideDecline, type Conditions } from './decide-decline.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
+import { readOrder } from './read-order.ts';
+
+/** With the stream up, polling only finds what a nudge missed. */
+const POLL_MS = 20_000;
+const POLL_WITHOUT_STREAM_MS = 5_000;
+/** The most that one call answers. */
+const LEASES_MAX = 100;
+
+export interface WorkParts {
+  readonly journal: Journal;
+  readonly coordinator: Coordinator;
+  readonly runner: Pick<ContractRunner, 'receive'>;
+  readonly keeper: Pick<LeaseKeeper, 'add' | 'openCount'>;
+  readonly contact: Contact;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** What orders are held against. */
+  readonly trust: {
+    readonly coordinatorKeys: readonly string[];
+    readonly agentKey: string;
+    readonly environment: string;
+  };
+  /** How many contracts are worked on at once. */
+  readonly slots: number;
+  readonly conditions: () => Conditions;
+  readonly isStreamUp: () => boolean;
+  /** Called when orders were handed back. */
+  readonly onReturn: () => void;
+}
+
+export class WorkLoop {
+  readonly #parts: WorkParts;
+  #isPaused = false;
+  #refused = 0;
+
+  constructor(parts: WorkParts) {
+    this.#parts = parts;
+  }
+
+  /** How many orders were refused since the start. */
+  get refusedCount(): number {
+    return this.#refused;
+  }
+
+  /** Takes no new work from now on. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  readonly turn: Turn = async (signal) => {
+    const { coordinator, contact, clock, random, isStreamUp, keeper, slots } = this.#parts;
+    const pace = jittered(isStreamUp() ? POLL_MS : POLL_WITHOUT_STREAM_MS, random);
+    if (this.#isPaused) return pace;
+    // Twice what can be worked on: the next is there when a place is free, and the rest is left for other agents.
+    // One at least, since a tombstone waits for nobody.
+    const room = 2 * slots - keeper.openCount();
+    const max = Math.min(LEASES_MAX, Math.max(1, room));
+    const askedAt = Math.round(clock.now());
+    const leases = await coordinator.leaseWork(max, signal);
+    contact.seen();
+    if (leases.length > 0) await this.#take(leases, askedAt, signal);
+    return leases.length === max && room > max ? 0 : pace;
+  };
+
+  async #take(leases: readonly WireLease[], askedAt: number, signal: AbortSignal): Promise<void> {
+    const { runner, keeper, coordinator, trust, log } = this.#parts;
+    const expected = { ...trust, nowMs: coordinator.serverNow() };
+    const taken: LeasedOrder[] = [];
+    const refused: { lease: WireLease; error: AppError }[] = [];
+    for (const lease of leases) {
+      try {
+        taken.push(readOrder(lease, expected, { askedAt }));
+      } catch (error) {
+        if (!isAppError(error, 'ORDER_REFUSED')) throw error;
+        refused.push({ lease, error });
+      }
+    }
+    const accepted = this.#declineSome(taken);
+    if (accepted.length > 0) {
+      runner.receive(accepted);
+      keeper.add(accepted.map(({ lease }) => lease));
+      for (const { order } of accepted) {
+        const { orderId: order_id, contractId: contract_id, kind, epoch } = order;
+        log.info({ order_id, contract_id, kind, epoch }, 'order.accepted');
+      }
+    }
+    for (const { lease, error } of refused) await this.#refuse(lease, error, signal);
+  }
+
+  /** Hands back what could only fail here, by way of the journal; answers the others. */
+  #declineSome(taken: readonly LeasedOrder[]): LeasedOrder[] {
+    const { journal, clock, log, conditions, onReturn } = this.#parts;
+    const now = conditions();
+    const accepted: LeasedOrder[] = [];
+    for (const leased of taken) {
+      const { order } = leased;
+      const view = journal.contract(order.contractId);
+      const decline = decideDecline(order.kind, view, now);
+      if (decline === null) {
+        accepted.push(leased);
+        continue;
+      }
+      const nothingMade = view === null || hasMadeNothing(view, null);
+      journal.write('order.declined', (writer) => {
+        writer.saveOrder(order);
+        writer.returnOrder(order, { ...decline, nothingMade, at: Math.round(clock.now()) });
+      });
+      log.warn({ order_id: order.orderId, contract_id: order.contractId, ...decline }, 'order.declined');
+      onReturn();
+    }
+    return accepted;
+  }
+
+  /** Tells the coordinator once; where that fails the lease runs out by itself. Nothing of it enters the journal. */
+  async #refuse(lease: WireLease, error: AppError, signal: AbortSignal): Promise<void> {
+    const { journal, coordinator, log } = this.#parts;
+    this.#refused += 1;
+    const { order_id, contract_id, epoch } = lease;
+    log.error({ order_id, contract_id, detail: error.message, remedy: error.remedy }, 'order.refused');
+    const view = journal.contract(contract_id);
+    const nothing_made = view === null || hasMadeNothing(view, null);
+    const body = { epoch, code: 'refused' as const, detail: error.message, nothing_made };
+    try {
+      await coordinator.returnWork(order_id, body, signal);
+    } catch (failure) {
+      if (!isAppError(failure)) throw failure;
+      log.warn({ order_id, code: failure.code }, 'order.refused.untold');
+    }
+  }
+}
