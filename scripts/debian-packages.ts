@@ -4,11 +4,13 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { missingNeeds } from './lanes.ts';
 
 /** Why packages can not be installed here; null where they can. */
-export function whyNoPackages(): string | null {
+export function whyNoPackages(searchPath: string): string | null {
   if (!existsSync('/etc/debian_version')) return 'this is not Debian';
-  if (!existsSync('/usr/bin/apt-get')) return 'there is no apt-get';
+  const aptGet = { program: 'apt-get', debianPackage: 'apt' };
+  if (missingNeeds([aptGet], searchPath).length > 0) return 'there is no apt-get';
   if (process.getuid?.() !== 0) return 'only root may install packages';
   return null;
 }

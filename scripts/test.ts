@@ -13,10 +13,12 @@ import { installDebianPackages, whyNoPackages } from './debian-packages.ts';
 import { LANES, missingNeeds, type Check, type Lane } from './lanes.ts';
 
 const ROOT = path.dirname(import.meta.dirname);
+const SYSTEM_PATH = process.env.PATH ?? '';
+/** Where the programs that we run are looked up: ours first, and this very Node for what they start in turn. */
 const SEARCH_PATH = [
   path.join(ROOT, 'node_modules', '.bin'),
   path.dirname(process.execPath),
-  process.env.PATH ?? '',
+  SYSTEM_PATH,
 ].join(path.delimiter);
 
 /** A lane that takes longer than this hangs; the whole of `npm test` has 15 minutes on two cores. */
@@ -58,27 +60,28 @@ async function runLane(lane: Lane): Promise<LaneResult> {
 
 /** Installs what the lane misses. Returns why the lane can not run, or null. */
 function provideNeeds({ needs }: Lane): string | null {
-  const missing = missingNeeds(needs, SEARCH_PATH);
+  const missing = missingNeeds(needs, SYSTEM_PATH);
   if (missing.length === 0) return null;
   const programs = missing.map(({ program }) => program).join(' and ');
-  const whyNot = whyNoPackages();
+  const whyNot = whyNoPackages(SYSTEM_PATH);
   if (whyNot !== null) return `${programs} not found, and ${whyNot}`;
   const problem = installDebianPackages(missing.map(({ debianPackage }) => debianPackage));
   return problem === null ? null : `${programs} not found, and apt-get failed: ${problem}`;
 }
 
-/** Each command counts as one test. Their output is shown only when they fail. */
+/** Each command counts as one test. They run side by side; their output is shown only when they fail. */
 async function runChecks(checks: readonly Check[]): Promise<Counts> {
-  let counts = NO_COUNTS;
-  for (const check of checks) {
-    const startedAt = performance.now();
-    const { exitCode, output } = await run(check.command, 'collect');
-    const hasPassed = exitCode === 0;
-    console.log(`${hasPassed ? '✓' : '✗'} ${check.name} ${seconds(performance.now() - startedAt)}`);
-    if (!hasPassed) console.log(output);
-    counts = addCounts(counts, { passed: hasPassed ? 1 : 0, failed: hasPassed ? 0 : 1, skipped: 0 });
-  }
-  return counts;
+  const counts = await Promise.all(
+    checks.map(async ({ name, command }) => {
+      const startedAt = performance.now();
+      const { exitCode, output } = await run(command, 'collect');
+      const hasPassed = exitCode === 0;
+      console.log(`${hasPassed ? '✓' : '✗'} ${name} ${seconds(performance.now() - startedAt)}`);
+      if (!hasPassed) console.log(output);
+      return { passed: hasPassed ? 1 : 0, failed: hasPassed ? 0 : 1, skipped: 0 };
+    }),
+  );
+  return counts.reduce(addCounts, NO_COUNTS);
 }
 
 async function runVitest(project: string): Promise<Counts> {
