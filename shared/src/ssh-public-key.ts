@@ -1,6 +1,8 @@
 /** Reads and judges OpenSSH public keys in `authorized_keys` form (RFC 4253 section 6.6, RFC 5656, RFC 8709). */
-import { createHash } from 'node:crypto';
-import { AppError } from './errors.ts';
+import { createHash, ECDH } from 'node:crypto';
+import { parsePublicKey } from './crypto/public-key.ts';
+import { AppError, isAppError } from './errors.ts';
+import { toHex } from './ids.ts';
 
 /** A usable SSH public key. */
 export interface SshPublicKey {
@@ -13,16 +15,16 @@ export interface SshPublicKey {
 
 const RSA_BITS_MIN = 2048; // Shorter moduli are refused by OpenSSH's own RequiredRSASize since 9.1 (default 1024), and by NIST since 2014.
 const RSA_BITS_MAX = 16_384;
-const CURVES: Readonly<Record<string, { name: string; pointBytes: number }>> = {
-  'ecdsa-sha2-nistp256': { name: 'nistp256', pointBytes: 65 },
-  'ecdsa-sha2-nistp384': { name: 'nistp384', pointBytes: 97 },
-  'ecdsa-sha2-nistp521': { name: 'nistp521', pointBytes: 133 },
+const CURVES: Readonly<Record<string, { name: string; opensslName: string; pointBytes: number }>> = {
+  'ecdsa-sha2-nistp256': { name: 'nistp256', opensslName: 'prime256v1', pointBytes: 65 },
+  'ecdsa-sha2-nistp384': { name: 'nistp384', opensslName: 'secp384r1', pointBytes: 97 },
+  'ecdsa-sha2-nistp521': { name: 'nistp521', opensslName: 'secp521r1', pointBytes: 133 },
 };
 
 /** Reads one public key line. Throws SSH_KEY_INVALID saying what is wrong; a pasted private key is named as such. */
 export function parseSshPublicKey(text: string): SshPublicKey {
   const trimmed = text.trim();
-  if (trimmed.includes('PRIVATE KEY')) {
+  if (/PRIVATE KEY|PuTTY-User-Key-File/.test(trimmed)) {
     throw refused(
       'this is a private key; never paste it anywhere',
       'Paste the public key: the file that ends in .pub.',
@@ -48,34 +50,58 @@ export function fingerprintOf(blob: Uint8Array): string {
 }
 
 function checkStrength(type: string, fields: readonly Buffer[]): void {
-  const curve = CURVES[type];
-  if (type === 'ssh-ed25519') {
-    if (fields.length !== 2 || fields[1]?.length !== 32) throw refused('the Ed25519 key must have 32 bytes');
-    if (fields[1].every((byte) => byte === 0)) throw refused('the Ed25519 key is empty');
-  } else if (type === 'ssh-rsa') {
-    const [, exponent, modulus] = fields;
-    if (fields.length !== 3 || exponent === undefined || modulus === undefined)
-      throw refused('the RSA key is incomplete');
-    const bits = bitLength(modulus);
-    if (bits < RSA_BITS_MIN)
-      throw refused(`the RSA key has ${String(bits)} bits; ${String(RSA_BITS_MIN)} are the least`);
-    if (bits > RSA_BITS_MAX) throw refused(`the RSA key has more than ${String(RSA_BITS_MAX)} bits`);
-    if (bitLength(exponent) < 2 || ((exponent.at(-1) ?? 0) & 1) === 0)
-      throw refused('the RSA exponent is weak');
-  } else if (curve !== undefined) {
-    const point = fields[2];
-    if (
-      fields.length !== 3 ||
-      fields[1]?.toString('latin1') !== curve.name ||
-      point?.length !== curve.pointBytes ||
-      point[0] !== 4
-    ) {
-      throw refused('the ECDSA key does not lie on its curve');
-    }
-  } else {
-    throw refused(`the type ${JSON.stringify(type.slice(0, 40))} is not taken`);
+  if (type === 'ssh-ed25519') checkEd25519(fields);
+  else if (type === 'ssh-rsa') checkRsa(fields);
+  else if (Object.hasOwn(CURVES, type)) checkEcdsa(type, fields);
+  else throw refused(`the type ${JSON.stringify(type.slice(0, 40))} is not taken`);
+}
+
+function checkEd25519([, point, ...others]: readonly Buffer[]): void {
+  if (point?.length !== 32 || others.length > 0) throw refused('the Ed25519 key must have 32 bytes');
+  try {
+    parsePublicKey(toHex(point));
+  } catch (error) {
+    // With a point of small order anybody could log in.
+    if (isAppError(error, 'KEY_WEAK')) throw refused('the Ed25519 key is not a sound point of its curve');
+    throw error;
   }
 }
+
+function checkRsa([, exponent, modulus, ...others]: readonly Buffer[]): void {
+  if (exponent === undefined || modulus === undefined || others.length > 0)
+    throw refused('the RSA key is incomplete');
+  // An mpint whose first bit is set is a negative number.
+  if ([exponent, modulus].some((integer) => ((integer[0] ?? 0) & 0x80) !== 0))
+    throw refused('the RSA key holds a negative number');
+  const bits = bitLength(modulus);
+  if (bits < RSA_BITS_MIN)
+    throw refused(`the RSA key has ${String(bits)} bits; ${String(RSA_BITS_MIN)} are the least`);
+  if (bits > RSA_BITS_MAX) throw refused(`the RSA key has more than ${String(RSA_BITS_MAX)} bits`);
+  if (!isOdd(modulus)) throw refused('the RSA modulus is even');
+  if (bitLength(exponent) < 2 || !isOdd(exponent)) throw refused('the RSA exponent is weak');
+}
+
+function checkEcdsa(type: string, [, name, point, ...others]: readonly Buffer[]): void {
+  const curve = CURVES[type];
+  const isOnCurve =
+    name?.toString('latin1') === curve?.name &&
+    point?.length === curve?.pointBytes &&
+    point?.[0] === 4 && // Uncompressed: the only form that RFC 5656 asks everybody to read.
+    others.length === 0 &&
+    isPointOf(curve?.opensslName ?? '', point);
+  if (!isOnCurve) throw refused('the ECDSA key does not lie on its curve');
+}
+
+function isPointOf(opensslName: string, point: Buffer): boolean {
+  try {
+    ECDH.convertKey(point, opensslName);
+    return true;
+  } catch {
+    return false; // OpenSSL throws for a point that does not solve the curve's equation: the answer we look for.
+  }
+}
+
+const isOdd = (integer: Buffer): boolean => ((integer.at(-1) ?? 0) & 1) === 1;
 
 /** The length-prefixed fields of a blob; null where the lengths do not add up. */
 function readFields(blob: Buffer): Buffer[] | null {
