@@ -24,7 +24,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   const add = (more: readonly ErrorCode[]): void => more.forEach((code) => codes.add(code));
   if (route.isExemptFromRateLimits !== true || route.kind === 'stream') add(['REQUEST_RATE_LIMITED']);
   // A body that a GET brings is refused too, but no client is tempted to send one.
-  if (route.method !== 'GET') add(WITH_BODY);
+  if (route.method !== 'GET') add([...WITH_BODY, 'REQUEST_MISDIRECTED']);
   if (!permissionsOf(route).includes('public')) add(WITH_PERMISSION);
   if (route.kind === 'write' && route.idempotency !== 'none') add(['IDEMPOTENCY_MISMATCH']);
   if (route.kind === 'write' && route.idempotency === 'required') add(['IDEMPOTENCY_REQUIRED']);

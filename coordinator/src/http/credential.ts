@@ -1,9 +1,9 @@
 /** What a request shows to say who is calling: a signature (RFC 9421), a session cookie, or nothing. */
-import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from '@dc/shared/errors';
 import { isSigned, verifyRequest, type VerifiedSignature } from '@dc/shared/signing/verify-request';
 import type { OwnAuthorities } from './own-authorities.ts';
+import { hashToken, readSessionToken } from './session-cookie.ts';
 
 /** A credential whose form holds; what it may do is for the database to say. */
 export type Credential =
@@ -23,33 +23,28 @@ export interface CredentialSource {
   body: Uint8Array;
 }
 
-/** `__Host-` keeps it from being set by a neighbour's subdomain or over plain HTTP. */
-export const SESSION_COOKIE = '__Host-dc_session';
-const SESSION_PATTERN = new RegExp(`(?:^|;\\s*)${SESSION_COOKIE}=([A-Za-z0-9_-]{43})(?:;|$)`);
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Whether the request claims to come from somebody, so that it does not count as anonymous. */
 export function hasCredential(headers: IncomingHttpHeaders): boolean {
-  return isSigned(headers) || SESSION_PATTERN.test(headers.cookie ?? '');
+  return isSigned(headers) || readSessionToken(headers) !== null;
 }
 
 /**
- * Reads and checks the credential. A signature wins over a cookie. Throws the SIGNATURE_… and DIGEST_… codes, and
- * ORIGIN_DENIED for a request that another site makes the browser send.
+ * Reads and checks the credential. A signature wins over a cookie. Throws the SIGNATURE_… and DIGEST_… codes,
+ * REQUEST_MISDIRECTED, and ORIGIN_DENIED for a request that another site makes the browser send.
  */
 export function readCredential(source: CredentialSource, own: OwnAuthorities, nowMs: number): Credential {
   if (isSigned(source.headers)) {
-    own.assertOwn(source.authority);
+    own.assertSigned(source.authority);
     return { kind: 'signature', ...verifyRequest(source, nowMs) };
   }
-  const token = SESSION_PATTERN.exec(source.headers.cookie ?? '')?.[1];
-  if (!SAFE_METHODS.has(source.method)) assertOwnPage(source.headers, own, token !== undefined);
-  return token === undefined ? { kind: 'none' } : { kind: 'session', tokenHash: hashToken(token) };
-}
-
-/** SHA-256 in hex: what the database keeps of a session's token. */
-export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
+  const token = readSessionToken(source.headers);
+  if (!SAFE_METHODS.has(source.method)) {
+    own.assertAddressed(source.authority);
+    assertOwnPage(source.headers, own, token !== null);
+  }
+  return token === null ? { kind: 'none' } : { kind: 'session', tokenHash: hashToken(token) };
 }
 
 /**

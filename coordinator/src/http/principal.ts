@@ -46,3 +46,9 @@ export function actorName(principal: Principal): string {
       return `agent:${principal.publicKey}`;
   }
 }
+
+/** The account of a route that admits only accounts. */
+export function accountOf(principal: Principal): AccountPrincipal {
+  if (principal.kind !== 'account') throw new Error('the route admits only accounts');
+  return principal;
+}

@@ -100,7 +100,7 @@ export const Grant = closed({
   setup_key: PublicKey,
   provider_pubkey: PublicKey,
   pool_id: Uuid,
-  permissions: Type.Array(Type.Union(AGENT_PERMISSIONS.map((name) => Type.Literal(name)))),
+  permissions: Type.Array(Type.Enum([...AGENT_PERMISSIONS])),
   expires_at: Timestamp,
   used: Type.Boolean(),
 });
