@@ -188,6 +188,22 @@ describe('places', () => {
     slow.resolve(undefined);
     await eventually(() => expect(events).toHaveLength(253));
   });
+
+  it('of a topic that is full do not hide the rows of another behind a long queue', async () => {
+    const { clock, events, runner, enqueue } = await openRunner();
+    const slow = gate();
+    runner.handle(TEST, () => slow.promise, { concurrency: 2 });
+    runner.handle(OTHER, () => Promise.resolve());
+    await enqueue(
+      TEST,
+      Array.from({ length: 150 }, (_, index) => `slow ${index}`),
+      clock.now() - 1,
+    );
+    await enqueue(OTHER, ['a']);
+    await runner.start();
+    await eventually(() => expect(events).toMatchObject([{ topic: 'other', outcome: 'done' }]));
+    slow.resolve(undefined);
+  });
 });
 
 describe('a lease', () => {
@@ -379,13 +395,20 @@ describe('draining', () => {
     const { clock, events, runner, enqueue, row } = await openRunner();
     const slow = gate();
     const started = gate();
-    runner.handle(TEST, () => (started.resolve(undefined), slow.promise), { concurrency: 1 });
+    let wasAborted: boolean | undefined;
+    const handler = async ({ signal }: Job<null>): Promise<void> => {
+      started.resolve(undefined);
+      await slow.promise;
+      wasAborted = signal.aborted;
+    };
+    runner.handle(TEST, handler, { concurrency: 1 });
     await runner.start();
     await enqueue(TEST, ['a', 'b']);
     await started.promise;
     const drained = runner.drain(10_000);
-    slow.resolve(undefined);
+    setImmediate(() => slow.resolve(undefined));
     expect(await drained).toBe(0);
+    expect(wasAborted).toBe(false);
     expect(events).toMatchObject([{ outcome: 'done' }]);
     await enqueue(TEST, ['c']);
     expect([(await row('b')).attempts, (await row('c')).attempts, clock.timerCount]).toEqual([0, 0, 0]);
