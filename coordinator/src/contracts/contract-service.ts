@@ -12,6 +12,7 @@ import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { findOffering, freePlace, isPoolOnline, takePlace } from '../offerings/offering-store.ts';
 import { settle } from '../payments/settlement.ts';
+import { DEADLINE_TOPIC, deadlineOf } from './contract-deadlines.ts';
 import { stateError, totalPriceE9s } from './contract-rules.ts';
 import {
   insertContract,
@@ -40,6 +41,7 @@ export async function moveContract(
     ...(isTerminal(state) ? { ended_at: now } : {}),
   });
   await insertHistory(trx, after, contract.state, now, note);
+  await setDeadline(context, trx, after);
   const settled = await followUp(context, trx, after, now);
   await context.signals.emit(trx, 'contract', contract.id);
   return settled;
@@ -55,6 +57,17 @@ export async function touchContract(
   const after = await updateContract(trx, contract, change);
   await context.signals.emit(trx, 'contract', contract.id);
   return after;
+}
+
+/** Leaves word for the moment at which the contract's present state has lasted too long. */
+async function setDeadline(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+  const deadline = deadlineOf(contract, context.config.contracts);
+  if (deadline === null) return;
+  await context.outbox.enqueue(trx, DEADLINE_TOPIC, {
+    key: `${contract.id}:${String(contract.version)}`,
+    payload: { contractId: contract.id },
+    notBeforeAt: deadline.at,
+  });
 }
 
 /** What follows from a state, in the same transaction. */
@@ -177,6 +190,7 @@ export async function createContract(
     actor: 'renter',
     reason: 'Requested by the renter.',
   });
+  await setDeadline(context, trx, contract);
   await context.signals.emit(trx, 'contract', contract.id);
   return contract;
 }
