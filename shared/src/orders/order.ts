@@ -83,7 +83,7 @@ export function verifyOrder(compact: string, expected: OrderExpectation): OrderP
   if (order.environment !== expected.environment) throw refused('it is for another environment');
   if (!isComplete(order)) throw refused('a member is missing or of the wrong type');
   if (order.exp * 1000 < expected.nowMs) throw refused('it has expired');
-  if (order.kind === 'provision' && order.spec === undefined) throw refused('it does not say what to build');
+  if (order.kind === 'provision' && !isSpec(order.spec)) throw refused('it does not say what to build');
   if (order.kind === 'destroy' && order.tombstone?.contract_id !== order.sub) {
     throw refused('it destroys without a tombstone for this contract');
   }
@@ -98,6 +98,15 @@ function isComplete(order: Partial<OrderPayload>): order is OrderPayload {
     Number.isSafeInteger(order.epoch) &&
     Number.isFinite(order.iat) &&
     Number.isFinite(order.exp)
+  );
+}
+
+function isSpec(spec: Partial<OrderSpec> | null | undefined): spec is OrderSpec {
+  return (
+    typeof spec === 'object' &&
+    spec !== null &&
+    [spec.cpu, spec.memory_mb, spec.disk_gb].every((size) => Number.isFinite(size) && (size as number) > 0) &&
+    [spec.offering_id, spec.operating_system, spec.ssh_public_key].every((text) => typeof text === 'string')
   );
 }
 
