@@ -12,11 +12,6 @@ export function isConstraintViolation(error: unknown): boolean {
   return hasCode(error, 'SQLITE_CONSTRAINT');
 }
 
-/** True where a row with the same primary key or unique columns is there already. */
-export function isUniqueViolation(error: unknown): boolean {
-  return hasCode(error, 'SQLITE_CONSTRAINT_UNIQUE') || hasCode(error, 'SQLITE_CONSTRAINT_PRIMARYKEY');
-}
-
 /** The error for a caller: what the machine cannot do now becomes an AppError, everything else stays as it is. */
 export function toCallerError(error: unknown): unknown {
   if (isBusy(error)) {

@@ -21,12 +21,9 @@ export interface WireMoney {
 export type Rounding = 'floor' | 'ceil';
 
 /** One text for each amount: no sign on zero, no leading zeros, no more digits than 64 bits can have. */
-export const AMOUNT_PATTERN = '^(0|-?[1-9][0-9]{0,18})$';
+const AMOUNT = /^(0|-?[1-9][0-9]{0,18})$/;
 /** An ISO 4217 code or a token symbol. */
-export const CURRENCY_PATTERN = '^[A-Za-z][A-Za-z0-9]{1,15}$';
-
-const AMOUNT = new RegExp(AMOUNT_PATTERN);
-const CURRENCY = new RegExp(CURRENCY_PATTERN);
+const CURRENCY = /^[A-Z][A-Z0-9]{2,9}$/;
 const MAX_E9S = 2n ** 63n - 1n;
 const MIN_E9S = -(2n ** 63n);
 const UNIT_E9S = 1_000_000_000n;
