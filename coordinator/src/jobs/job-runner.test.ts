@@ -12,6 +12,9 @@ import { createOutbox, defineTopic } from './outbox.ts';
 import type { Topic } from './outbox.ts';
 import { ManualClock } from './testing/manual-clock.ts';
 
+// Real disks and processes on a busy machine; a test that passes takes milliseconds.
+vi.setConfig({ testTimeout: 30_000 });
+
 const PROGRAM = fileURLToPath(new URL('./testing/jobs-program.ts', import.meta.url));
 const TEST = defineTopic<null>('test');
 const OTHER = defineTopic<null>('other');
@@ -49,7 +52,7 @@ async function openRunner(options: { database?: TestDatabase; clock?: ManualCloc
   return { database, clock, events, runner, outbox, enqueue, row };
 }
 
-const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 4000, interval: 2 });
+const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, interval: 2 });
 const gate = () => Promise.withResolvers<undefined>();
 
 describe('a row', () => {
