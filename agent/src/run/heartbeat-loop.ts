@@ -49,9 +49,10 @@ export function composeHeartbeat({
 }: Pick<HeartbeatParts, 'journal' | 'provisioner' | 'observer' | 'version'>): WireHeartbeat {
   const { fingerprint } = observer;
   const free = fingerprint?.freeCapacity ?? null;
-  const running = journal
-    .instances(['running'])
-    .filter(({ contractId }) => observer.of(contractId).existence.existence !== 'absent');
+  const running = journal.instances(['running']).filter(({ contractId, changedAt }) => {
+    const { existence, at } = observer.of(contractId);
+    return existence.existence !== 'absent' || at <= changedAt; // That look was before it was made.
+  });
   return {
     version,
     journal_id: journal.journalId,

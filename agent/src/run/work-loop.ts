@@ -50,6 +50,7 @@ export interface WorkParts {
 export class WorkLoop {
   readonly #parts: WorkParts;
   #isPaused = false;
+  #isHungry = false;
   #refused = 0;
 
   constructor(parts: WorkParts) {
@@ -59,6 +60,11 @@ export class WorkLoop {
   /** How many orders were refused since the start. */
   get refusedCount(): number {
     return this.#refused;
+  }
+
+  /** Whether the coordinator had as much work as was asked for: there may be more once there is room. */
+  get isHungry(): boolean {
+    return this.#isHungry;
   }
 
   /** Takes no new work from now on. */
@@ -78,6 +84,7 @@ export class WorkLoop {
     const leases = await coordinator.leaseWork(max, signal);
     contact.seen();
     if (leases.length > 0) await this.#take(leases, askedAt, signal);
+    this.#isHungry = leases.length === max;
     return leases.length === max && room > max ? 0 : pace;
   };
 

@@ -1,0 +1,219 @@
+/**
+ * Builds an agent from its configuration: the only place where its parts are made and put together. Everything that
+ * touches the world can be handed in, so that several agents run in one process on virtual time.
+ */
+import { mkdirSync, statfsSync } from 'node:fs';
+import type { Clock } from '@dc/shared/clock';
+import type { Random } from '@dc/shared/random';
+import { makeSeal } from '@dc/shared/seal';
+import type { Config } from './config/config-schema.ts';
+import { loadKeys, type AgentKeys } from './config/key-files.ts';
+import { driverDir, journalFile } from './config/paths.ts';
+import type { Coordinator } from './coordinator-client/coordinator.ts';
+import { HealthLoop, type Look } from './health/health-loop.ts';
+import { probeSshOn } from './health/probe-ssh.ts';
+import { readBanner } from './health/read-banner.ts';
+import type { Journal } from './journal/journal.ts';
+import { openJournal, type OpenOptions } from './journal/open-journal.ts';
+import type { Log } from './lib/log.ts';
+import { Nudge } from './lib/nudge.ts';
+import type { Provisioner } from './provisioners/provisioner.ts';
+import { openProvisioner } from './provisioners/registry.ts';
+import { ContractRunner } from './reconcile/contract-runner.ts';
+import { Contact } from './run/contact.ts';
+import { RecordDelivery } from './run/deliver-records.ts';
+import { returnTurn } from './run/deliver-returns.ts';
+import { heartbeatTurn } from './run/heartbeat-loop.ts';
+import { LeaseKeeper } from './run/lease-keeper.ts';
+import type { Notify } from './run/notify-systemd.ts';
+import { BackendObserver } from './run/observe-backend.ts';
+import { RunningAgent, type AgentParts } from './run/running-agent.ts';
+import { StreamLoop } from './run/stream-loop.ts';
+import { VERSION } from './run/version.ts';
+import { watchdogTurn } from './run/watchdog-loop.ts';
+import { WorkLoop } from './run/work-loop.ts';
+import { allSagas } from './sagas/all-sagas.ts';
+import { SagaEngine } from './sagas/run-saga.ts';
+import type { ProbeSsh } from './sagas/saga-parts.ts';
+
+/** What an agent is made with. Whatever is left out is the real thing. */
+export interface AgentDependencies {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly keys?: AgentKeys;
+  readonly provisioner?: Provisioner;
+  readonly coordinator?: Coordinator;
+  readonly probeSsh?: ProbeSsh;
+  readonly look?: Look;
+  readonly notify?: Notify;
+  readonly watchdogMs?: number | null;
+  /** For crash tests: called around every write of the journal. */
+  readonly onWrite?: OpenOptions['onWrite'];
+}
+
+/** An agent that can be started once. */
+export type Agent = RunningAgent;
+
+const PATIENT = { baseMs: 1_000, capMs: 30_000 };
+const DELIVERY = { baseMs: 200, capMs: 60_000 };
+
+/** What is open while the agent runs. */
+interface Opened {
+  readonly config: Config;
+  readonly deps: AgentDependencies;
+  readonly keys: AgentKeys;
+  readonly journal: Journal;
+  readonly provisioner: Provisioner;
+  readonly coordinator: Coordinator;
+}
+
+/** Makes an agent. Nothing is opened before `start`. */
+export function createAgent(config: Config, deps: AgentDependencies): Agent {
+  const { clock, random, log } = deps;
+  return new RunningAgent({ clock, random, log, drainMs: config.limits.drainMs }, async () =>
+    assemble(await open(config, deps)),
+  );
+}
+
+/** Opens keys, journal, backend and connection; where one fails, what was opened before is closed. */
+async function open(config: Config, deps: AgentDependencies): Promise<Opened> {
+  const { clock, random } = deps;
+  const keys = deps.keys ?? loadKeys(config.keyDir);
+  mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
+  const onWrite = deps.onWrite === undefined ? {} : { onWrite: deps.onWrite };
+  const journal = openJournal(journalFile(config.stateDir), { random, ...onWrite });
+  try {
+    const { kind, options } = config.provisioner;
+    const stateDir = driverDir(config.stateDir, kind);
+    const sealSecret = keys.sealSecret.reveal();
+    const provisioner =
+      deps.provisioner ?? (await openProvisioner(kind, options, { clock, random, sealSecret, stateDir }));
+    const coordinator = deps.coordinator ?? (await openCoordinator(config, deps, keys));
+    return { config, deps, keys, journal, provisioner, coordinator };
+  } catch (error) {
+    journal.close();
+    throw error;
+  }
+}
+
+async function openCoordinator(
+  { coordinator }: Config,
+  { clock, random }: AgentDependencies,
+  { agentKey }: AgentKeys,
+): Promise<Coordinator> {
+  const { HttpCoordinator } = await import('./coordinator-client/http-coordinator.ts');
+  return new HttpCoordinator({ url: coordinator.url, key: agentKey, clock, random });
+}
+
+/** Puts the parts together. Loops know each other only by nudges. */
+function assemble({ config, deps, keys, journal, provisioner, coordinator }: Opened): AgentParts {
+  const { clock, random, log } = deps;
+  const { environment, limits } = config;
+  const { agentKey } = keys;
+  const nudges = { work: new Nudge(), records: new Nudge(), returns: new Nudge() };
+  const onWork = (): void => nudges.work.nudge();
+  const onOutbox = (): void => {
+    nudges.records.nudge();
+    nudges.returns.nudge();
+    // A place may have become free.
+    if (work.isHungry && keeper.openCount() < limits.parallel) onWork();
+  };
+  const shared = { journal, coordinator, clock, random, log };
+  const contact = new Contact(shared);
+  const engine = new SagaEngine(
+    { journal, clock, random, log, agentKey, environment, onOutbox },
+    allSagas({
+      provisioner,
+      sealFor: (contractId) => makeSeal(keys.sealSecret.reveal(), { contractId, environment }),
+      probeSsh: deps.probeSsh ?? probeSshOn(clock),
+      sshTimeoutMs: limits.sshTimeoutMs,
+    }),
+  );
+  const observer = new BackendObserver({ ...shared, provisioner, onLook: () => runner.nudgeAll() });
+  const runner: ContractRunner = new ContractRunner({
+    journal,
+    engine,
+    clock,
+    random,
+    log,
+    slots: limits.parallel,
+    laneOf: () => provisioner.kind,
+    observed: (contractId) => observer.of(contractId),
+    isDestructionPaused: () => false,
+    onOutbox,
+  });
+  const keeper = new LeaseKeeper({ ...shared, runner, contact, onLost: onWork });
+  const stream = new StreamLoop({ coordinator, contact, random, log, onWork });
+  const trust = { coordinatorKeys: config.coordinator.publicKeys, agentKey: agentKey.publicKey };
+  const work: WorkLoop = new WorkLoop({
+    ...shared,
+    runner,
+    keeper,
+    contact,
+    trust: { ...trust, environment },
+    slots: limits.parallel,
+    conditions: () => ({
+      fingerprint: observer.fingerprint,
+      diskFreeBytes: diskFreeBytes(config.stateDir),
+      diskFreeBytesMin: limits.diskFreeBytes,
+    }),
+    isStreamUp: () => stream.isUp,
+    onReturn: onOutbox,
+  });
+  const records = new RecordDelivery({ ...shared, ...trust, contact });
+  const health = new HealthLoop({
+    ...shared,
+    agentKey,
+    environment,
+    look: deps.look ?? ((address, signal) => readBanner(address, { clock, signal })),
+    onRecord: onOutbox,
+  });
+  const parts = { journal, coordinator, provisioner, runner, keeper, observer, contact, work, stream };
+  const describe = (): string => describeAgent(parts);
+  const notify = deps.notify ?? (() => Promise.resolve());
+  const watchdog = watchdogTurn({
+    ...shared,
+    contact,
+    notify,
+    watchdogMs: deps.watchdogMs ?? null,
+    describe,
+  });
+  const heartbeat = heartbeatTurn({ ...parts, random, version: VERSION, onWork });
+  return {
+    ...parts,
+    flush: onOutbox,
+    loops: [
+      { name: 'heartbeat', turn: heartbeat, nudge: new Nudge(), backoff: PATIENT },
+      { name: 'stream', turn: stream.turn, nudge: new Nudge(), backoff: { baseMs: 200, capMs: 30_000 } },
+      { name: 'work', turn: work.turn, nudge: nudges.work, backoff: { baseMs: 500, capMs: 30_000 } },
+      { name: 'leases', turn: keeper.turn, nudge: keeper.nudge, backoff: PATIENT },
+      { name: 'records', turn: records.turn, nudge: nudges.records, backoff: DELIVERY },
+      { name: 'returns', turn: returnTurn({ ...shared, contact }), nudge: nudges.returns, backoff: DELIVERY },
+      { name: 'backend', turn: observer.turn, nudge: new Nudge(), backoff: PATIENT },
+      { name: 'health', turn: health.turn, nudge: new Nudge(), backoff: PATIENT },
+      { name: 'watchdog', turn: watchdog, nudge: new Nudge(), backoff: PATIENT },
+    ],
+  };
+}
+
+/** One line for people. It changes only when something changes. */
+function describeAgent({
+  journal,
+  runner,
+  contact,
+}: Pick<AgentParts, 'journal' | 'runner' | 'contact'>): string {
+  const running = journal.instances(['running']).length;
+  const reach = contact.isFresh ? 'in contact with the coordinator' : 'the coordinator does not answer';
+  return `${running} running, ${runner.activeCount} at work, ${reach}`;
+}
+
+/** Null where the disk cannot be asked. */
+function diskFreeBytes(path: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch {
+    return null; // Not knowing is an answer here: nothing is declined because of it.
+  }
+}
