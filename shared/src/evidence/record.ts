@@ -98,8 +98,7 @@ function isRecordPayload(value: unknown): value is RecordPayload {
     seq > 0 &&
     typeof prev === 'string' &&
     /^[0-9a-f]{64}$/.test(prev) &&
-    typeof at === 'string' &&
-    !Number.isNaN(Date.parse(at)) &&
+    isTime(at) &&
     isShort(environment) &&
     (RECORD_KINDS as readonly unknown[]).includes(kind) &&
     isShort(contract_id) &&
@@ -110,6 +109,11 @@ function isRecordPayload(value: unknown): value is RecordPayload {
   );
 }
 
+// Date.parse alone would also take "5" or "May".
+const isTime = (value: unknown): value is string =>
+  typeof value === 'string' &&
+  /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$/.test(value) &&
+  !Number.isNaN(Date.parse(value));
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isShort = (value: unknown): value is string =>
   typeof value === 'string' && value.length >= 1 && value.length <= 64;

@@ -1,13 +1,7 @@
 /** Checks an exported evidence file offline: signatures, sequence, chain and checkpoints (PROTOCOL.md, "Evidence"). */
-import { parseJws } from '../crypto/jws.ts';
 import { AppError } from '../errors.ts';
+import { guessRecord, type Chain } from './name-broken-line.ts';
 import { CHAIN_START, verifyCheckpoint, verifyRecord } from './record.ts';
-
-/** One line of `GET /providers/{pubkey}/evidence`. */
-export interface EvidenceLine {
-  record?: string;
-  checkpoint?: string;
-}
 
 /** What a verified file holds. */
 export interface ChainSummary {
@@ -17,23 +11,22 @@ export interface ChainSummary {
 }
 
 /**
- * Verifies the lines of an evidence file. Throws EVIDENCE_INVALID naming the first line that fails: the record by
- * agent and sequence number where these can be read, and why. `coordinatorKey`, when given, is the only key whose
- * checkpoints count.
+ * Verifies the lines of an evidence file, each `{"record":"…"}` or `{"checkpoint":"…"}`. Throws EVIDENCE_INVALID
+ * naming the first line that fails, the record that it is or is about (by its place in the chain, not by what the
+ * broken line claims), and why. `coordinatorKey`, when given, is the only key whose checkpoints count.
  */
 export function verifyEvidence(lines: Iterable<string>, coordinatorKey?: string): ChainSummary {
-  const chains = new Map<string, Chain>();
-  let number = 0;
+  const file: OpenFile = { chains: new Map(), last: undefined, line: '', number: 0 };
   for (const line of lines) {
-    number += 1;
+    file.number += 1;
+    file.line = line;
     if (line.trim() === '') continue;
-    const entry = parseLine(line, number);
-    if (entry.record !== undefined) addRecord(chains, entry.record, number);
-    else if (entry.checkpoint !== undefined)
-      checkCheckpoint(chains, entry.checkpoint, number, coordinatorKey);
-    else throw fault(number, 'it holds neither a record nor a checkpoint');
+    const entry = parseLine(line);
+    if (entry === null) throw fault(file, `the line of ${nameBroken(file)} cannot be read`);
+    if (entry.kind === 'record') addRecord(file, entry.compact);
+    else checkCheckpoint(file, entry.compact, coordinatorKey);
   }
-  const agents = [...chains].map(([agent, chain]) => ({
+  const agents = [...file.chains].map(([agent, chain]) => ({
     agent,
     records: chain.hashes.length,
     checkpoints: chain.checkpoints,
@@ -46,70 +39,72 @@ export function verifyEvidence(lines: Iterable<string>, coordinatorKey?: string)
   };
 }
 
-interface Chain {
-  /** Hash of record `seq` at index `seq - 1`. */
-  hashes: string[];
-  checkpoints: number;
+interface OpenFile {
+  chains: Map<string, Chain>;
+  /** The agent whose record or checkpoint stood in the line before. */
+  last: string | undefined;
+  /** The current line and its number, from 1. */
+  line: string;
+  number: number;
 }
 
-function addRecord(chains: Map<string, Chain>, compact: string, number: number): void {
+interface Line {
+  kind: 'record' | 'checkpoint';
+  compact: string;
+}
+
+/** Null for anything but an object with one text. A second member would be a place for words that nobody signed. */
+function parseLine(line: string): Line | null {
+  let entry: unknown;
+  try {
+    entry = JSON.parse(line);
+  } catch {
+    return null; // A line that is not JSON is one of the faults that are looked for; the caller names it.
+  }
+  if (typeof entry !== 'object' || entry === null) return null;
+  const [[kind, compact] = [], ...others] = Object.entries(entry);
+  if ((kind !== 'record' && kind !== 'checkpoint') || typeof compact !== 'string' || others.length > 0)
+    return null;
+  return { kind, compact };
+}
+
+function addRecord(file: OpenFile, compact: string): void {
   const record = verifyRecord(compact);
-  if (record === null)
-    throw fault(number, `${nameBrokenRecord(chains, compact)} has no valid signature or form`);
-  const chain = chains.get(record.agent) ?? { hashes: [], checkpoints: 0 };
-  chains.set(record.agent, chain);
+  if (record === null) throw fault(file, `${nameBroken(file)} has no valid signature or form`);
+  const chain = file.chains.get(record.agent) ?? { hashes: [], checkpoints: 0 };
+  file.chains.set(record.agent, chain);
+  file.last = record.agent;
   const { seq, prev } = record.payload;
   const name = nameRecord(record.agent, seq);
   if (seq !== chain.hashes.length + 1)
-    throw fault(number, `${name} stands where record ${String(chain.hashes.length + 1)} should`);
+    throw fault(file, `${name} stands where record ${String(chain.hashes.length + 1)} should`);
   if (prev !== (chain.hashes.at(-1) ?? CHAIN_START))
-    throw fault(number, `${name} does not link to the record before it`);
+    throw fault(file, `${name} does not link to the record before it`);
   chain.hashes.push(record.hash);
 }
 
-/** Names a record that does not verify: by what it claims where that can be read, else by the one before it. */
-function nameBrokenRecord(chains: Map<string, Chain>, compact: string): string {
-  const jws = parseJws(compact);
-  const seq = (jws?.payload as { seq?: unknown } | null | undefined)?.seq;
-  if (jws !== null && typeof seq === 'number') return nameRecord(jws.kid, seq);
-  const [agent, chain] = [...chains].at(-1) ?? [];
-  if (agent === undefined || chain === undefined) return 'record 1';
-  return nameRecord(agent, chain.hashes.length + 1);
+function checkCheckpoint(file: OpenFile, compact: string, coordinatorKey?: string): void {
+  const checkpoint = verifyCheckpoint(compact);
+  if (checkpoint === null) throw fault(file, `the checkpoint of ${nameBroken(file)} has no valid signature`);
+  const { agent, seq, hash } = checkpoint.payload;
+  if (coordinatorKey !== undefined && checkpoint.coordinator !== coordinatorKey)
+    throw fault(file, `the checkpoint of ${nameRecord(agent, seq)} is signed by another coordinator`);
+  const chain = file.chains.get(agent);
+  if (chain?.hashes[seq - 1] !== hash)
+    throw fault(file, `the checkpoint of ${nameRecord(agent, seq)} does not match the record`);
+  chain.checkpoints += 1;
+  file.last = agent;
+}
+
+/** Names the record that the current line is, or is about, where it does not verify. */
+function nameBroken(file: OpenFile): string {
+  const { agent, seq } = guessRecord(file.line, file.chains, file.last);
+  return nameRecord(agent, seq);
 }
 
 const nameRecord = (agent: string, seq: number): string =>
-  `record ${String(seq)} of agent ${agent.slice(0, 16)}`;
+  `record ${String(seq)}${agent === '' ? '' : ` of agent ${agent.slice(0, 16)}`}`;
 
-function checkCheckpoint(
-  chains: Map<string, Chain>,
-  compact: string,
-  number: number,
-  coordinatorKey?: string,
-): void {
-  const checkpoint = verifyCheckpoint(compact);
-  if (checkpoint === null) throw fault(number, 'the checkpoint has no valid signature');
-  if (coordinatorKey !== undefined && checkpoint.coordinator !== coordinatorKey) {
-    throw fault(number, 'the checkpoint is signed by another coordinator');
-  }
-  const { agent, seq, hash } = checkpoint.payload;
-  const chain = chains.get(agent);
-  if (chain?.hashes[seq - 1] !== hash) {
-    throw fault(
-      number,
-      `the checkpoint of record ${String(seq)} of agent ${agent.slice(0, 16)} does not match the record`,
-    );
-  }
-  chain.checkpoints += 1;
-}
-
-function parseLine(line: string, number: number): EvidenceLine {
-  try {
-    return JSON.parse(line) as EvidenceLine;
-  } catch (error) {
-    throw fault(number, 'it is not JSON', error);
-  }
-}
-
-function fault(number: number, why: string, cause?: unknown): AppError {
-  return new AppError('EVIDENCE_INVALID', `Line ${String(number)}: ${why}.`, { cause });
+function fault(file: OpenFile, why: string): AppError {
+  return new AppError('EVIDENCE_INVALID', `Line ${String(file.number)}: ${why}.`);
 }
