@@ -4,16 +4,16 @@ import { runStatements } from './migration.ts';
 
 const STATEMENTS: readonly string[] = [
   `create table accounts (
-     pubkey text primary key, username text unique, email text, is_admin integer not null default 0 check (is_admin in (0, 1)),
+     pubkey text primary key not null, username text unique, email text, is_admin integer not null default 0 check (is_admin in (0, 1)),
      created_at bigint not null)`,
   `create table account_keys (
-     public_key text primary key, account_pubkey text not null references accounts (pubkey), label text not null,
+     public_key text primary key not null, account_pubkey text not null references accounts (pubkey), label text not null,
      added_at bigint not null, revoked_at bigint)`,
   `create index account_keys_account on account_keys (account_pubkey)`,
-  `create table challenges (challenge text primary key, public_key text not null, expires_at bigint not null)`,
+  `create table challenges (challenge text primary key not null, public_key text not null, expires_at bigint not null)`,
   `create index challenges_expiry on challenges (expires_at)`,
   `create table sessions (
-     token_hash text primary key, account_pubkey text not null references accounts (pubkey),
+     token_hash text primary key not null, account_pubkey text not null references accounts (pubkey),
      created_at bigint not null, expires_at bigint not null)`,
   `create index sessions_expiry on sessions (expires_at)`,
   `create table nonces (public_key text not null, nonce text not null, expires_at bigint not null, primary key (public_key, nonce))`,
@@ -23,24 +23,24 @@ const STATEMENTS: readonly string[] = [
      created_at bigint not null, primary key (actor, key))`,
   `create index idempotency_age on idempotency (created_at)`,
   `create table providers (
-     pubkey text primary key references accounts (pubkey), name text not null,
+     pubkey text primary key not null references accounts (pubkey), name text not null,
      auto_accept integer not null check (auto_accept in (0, 1)), created_at bigint not null)`,
   `create table pools (
-     id text primary key, provider_pubkey text not null references providers (pubkey), name text not null,
+     id text primary key not null, provider_pubkey text not null references providers (pubkey), name text not null,
      country text not null, created_at bigint not null)`,
   `create table grants (
-     setup_key text primary key, provider_pubkey text not null references providers (pubkey),
+     setup_key text primary key not null, provider_pubkey text not null references providers (pubkey),
      pool_id text not null references pools (id), grant_jws text not null, expires_at bigint not null,
      used_by text, created_at bigint not null)`,
   `create table agents (
-     public_key text primary key, provider_pubkey text not null references providers (pubkey),
+     public_key text primary key not null, provider_pubkey text not null references providers (pubkey),
      pool_id text not null references pools (id), label text not null, permissions text not null,
      grant_jws text not null, delegation_jws text not null, expires_at bigint, revoked_at bigint,
      created_at bigint not null, last_heartbeat_at bigint, version text, heartbeat text)`,
   `create index agents_provider on agents (provider_pubkey)`,
   `create index agents_pool on agents (pool_id, last_heartbeat_at)`,
   `create table offerings (
-     id text primary key, provider_pubkey text not null references providers (pubkey),
+     id text primary key not null, provider_pubkey text not null references providers (pubkey),
      pool_id text not null references pools (id), title text not null, description text not null,
      cpu integer not null check (cpu > 0), memory_mb integer not null check (memory_mb > 0),
      disk_gb integer not null check (disk_gb > 0), country text not null, operating_systems text not null,
@@ -51,7 +51,7 @@ const STATEMENTS: readonly string[] = [
      retired_at bigint, created_at bigint not null)`,
   `create index offerings_provider on offerings (provider_pubkey)`,
   `create table contracts (
-     id text primary key, version integer not null,
+     id text primary key not null, version integer not null,
      state text not null check (state in ('requested', 'accepted', 'provisioning', 'provisioned', 'active', 'paused',
        'rejected', 'cancelled', 'failed', 'expired')),
      release text not null check (release in ('none', 'pending', 'released')),
@@ -82,12 +82,12 @@ const STATEMENTS: readonly string[] = [
      kind text not null, amount_e9s bigint not null, currency text not null, at bigint not null,
      primary key (method, event_id))`,
   `create table refunds (
-     key text primary key, contract_id text not null references contracts (id),
+     key text primary key not null, contract_id text not null references contracts (id),
      amount_e9s bigint not null check (amount_e9s > 0), currency text not null, reason text not null,
      created_at bigint not null, confirmed_at bigint)`,
   `create index refunds_contract on refunds (contract_id)`,
   `create table work (
-     id text primary key, contract_id text not null references contracts (id), kind text not null,
+     id text primary key not null, contract_id text not null references contracts (id), kind text not null,
      state text not null check (state in ('open', 'leased', 'done', 'withdrawn')),
      pool_id text not null, agent_key text, leased_by text, epoch integer not null, lease_expires_at bigint,
      tombstone text, returned text, not_before_at bigint not null, created_at bigint not null, done_at bigint)`,
@@ -100,9 +100,9 @@ const STATEMENTS: readonly string[] = [
      contract_id text not null, received_at bigint not null, outcome text not null, code text, checkpoint text,
      primary key (agent_key, seq))`,
   `create index records_contract on records (contract_id, kind, received_at)`,
-  `create table chain_faults (agent_key text primary key, gap_from_seq integer, fork_at_seq integer)`,
+  `create table chain_faults (agent_key text primary key not null, gap_from_seq integer, fork_at_seq integer)`,
   `create table forks (
-     hash text primary key, agent_key text not null, seq integer not null, compact text not null, received_at bigint not null)`,
+     hash text primary key not null, agent_key text not null, seq integer not null, compact text not null, received_at bigint not null)`,
   `create table signals (id integer primary key autoincrement, topic text not null, key text not null, at bigint not null)`,
 ];
 
