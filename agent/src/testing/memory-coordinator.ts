@@ -162,7 +162,14 @@ export class MemoryCoordinator implements Coordinator {
   async #begin(call: string, signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw new AppError('SAGA_ABORTED');
     this.calls.push(call);
-    await this.before(call);
+    const stopped = Promise.withResolvers<never>();
+    const stop = (): void => stopped.reject(new AppError('SAGA_ABORTED'));
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await Promise.race([this.before(call), stopped.promise]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
     if (signal.aborted) throw new AppError('SAGA_ABORTED');
   }
 
