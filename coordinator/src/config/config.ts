@@ -5,6 +5,8 @@ export interface CoordinatorConfig {
   /** The address that renters and agents use; no trailing slash. */
   publicUrl: string;
   listen: { host: string; port: number };
+  /** Proxies in front, as addresses or networks, whose X-Forwarded-For is believed. */
+  trustedProxies: readonly string[];
   /** Loopback port of /metrics; null for none. 0 lets the system choose. */
   metricsPort: number | null;
   databaseFile: string;

@@ -20,7 +20,7 @@ import { openApiRoute } from './openapi.ts';
 import { OwnAuthorities } from './own-authorities.ts';
 import { PROBLEM_TYPE, problemOf, toAppError } from './problem.ts';
 import { RateLimits } from './rate-limits.ts';
-import type { Route } from './route.ts';
+import type { Route, RouteInput } from './route.ts';
 import { RouteRunner, type RouteServices } from './run-route.ts';
 
 declare module 'fastify' {
@@ -36,12 +36,23 @@ declare module 'fastify' {
   }
 }
 
+/** What became of a request. */
+export interface Answered {
+  /** The pattern of the route: `(none)` where none matched. */
+  route: string;
+  method: string;
+  status: number;
+  seconds: number;
+  /** True for answers that last as long as the client stays. */
+  isStream: boolean;
+}
+
 /** What the wiring adds to a server. */
 export interface ServerOptions {
-  /** Told of every answer: route pattern, method, status, and seconds. */
-  onAnswer?: (route: string, method: string, status: number, seconds: number) => void;
-  /** Addresses and networks of proxies whose X-Forwarded-For is believed. None unless given. */
-  trustedProxies?: readonly string[];
+  /** Told of every answer, for metrics. */
+  onAnswer?: (answer: Answered) => void;
+  /** Answers a browser that asked for a page with a page for the error. */
+  sendErrorPage?: (input: Pick<RouteInput, 'raw' | 'traceId'>, error: AppError) => Promise<void>;
   /** For tests: answers and errors that a route did not declare are INTERNAL_BUGs. */
   checksAnswers?: boolean;
 }
@@ -73,9 +84,9 @@ export function buildServer(
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
-    trustProxy: options.trustedProxies === undefined ? false : [...options.trustedProxies],
+    trustProxy: config.trustedProxies.length === 0 ? false : [...config.trustedProxies],
     frameworkErrors(error, request, reply) {
-      void answerError(services, error, request, reply);
+      void answerError({ services, options }, error, request, reply);
     },
     clientErrorHandler: answerBrokenRequest,
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
@@ -92,7 +103,7 @@ export function buildServer(
   const all = [...routes, openApiRoute(routes)];
   for (const route of all) addRoute(app, new RouteRunner(route, services), services);
   app.setNotFoundHandler((request, reply) => answerNotFound(services, all, request, reply));
-  app.setErrorHandler((error, request, reply) => answerError(services, error, request, reply));
+  app.setErrorHandler((error, request, reply) => answerError({ services, options }, error, request, reply));
   return app;
 }
 
@@ -146,7 +157,8 @@ function addHooks(app: FastifyInstance, services: RouteServices, options: Server
     const { runner, problem, actor } = request;
     const { statusCode: status, elapsedTime: ms } = reply;
     const route = runner?.route.url ?? '(none)';
-    options.onAnswer?.(route, request.method, status, ms / 1000);
+    const isStream = runner?.route.kind === 'stream' && runner.route.produces === 'text/event-stream';
+    options.onAnswer?.({ route, method: request.method, status, seconds: ms / 1000, isStream });
     // The path without its query, which may hold what is nobody's business.
     const path = (request.raw.url ?? '').split('?', 1)[0];
     const fields = { traceId: request.id, method: request.method, route, path, status, ms, actor };
@@ -200,24 +212,40 @@ function answerNotFound(
 }
 
 function answerError(
-  services: RouteServices,
+  { services, options }: { services: RouteServices; options: ServerOptions },
   thrown: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const limitBytes = request.runner?.route.bodyLimitBytes ?? BODY_LIMIT_BYTES;
-  let error = toAppError(thrown, limitBytes);
+  const error = declaredOrBug(services, thrown, request);
   const isRefused = error.kind === 'unauthenticated' || error.kind === 'denied';
   if (isRefused && hasCredential(request.raw.headers)) services.limits.countRefused(request.ip);
-  if (
-    services.checksAnswers &&
-    request.runner !== null &&
-    !errorsOf(request.runner.route).includes(error.code)
-  )
-    error = new AppError('INTERNAL_BUG', `The route does not declare ${error.code}.`, { cause: thrown });
   request.problem = error;
   const { status, headers, body } = problemOf(error, request.id);
-  return reply.code(status).headers(headers).send(JSON.stringify(body));
+  void reply.code(status).headers(headers);
+  if (options.sendErrorPage === undefined || !wantsPage(request)) return reply.send(JSON.stringify(body));
+  options
+    .sendErrorPage({ raw: { request, reply }, traceId: request.id }, error)
+    .catch((pageError: unknown) => {
+      services.context.log.error({ err: pageError, traceId: request.id }, 'the page for an error failed');
+      if (!reply.sent) void reply.code(status).headers(headers).send(JSON.stringify(body));
+    });
+  return reply;
+}
+
+/** The error of what was thrown; in tests a bug where the route does not declare it. */
+function declaredOrBug({ checksAnswers }: RouteServices, thrown: unknown, request: FastifyRequest): AppError {
+  const route = request.runner?.route;
+  const error = toAppError(thrown, route?.bodyLimitBytes ?? BODY_LIMIT_BYTES);
+  if (!checksAnswers || route === undefined || errorsOf(route).includes(error.code)) return error;
+  return new AppError('INTERNAL_BUG', `The route does not declare ${error.code}.`, { cause: thrown });
+}
+
+/** Whether a person is looking: a browser says so, and the API is for programs. */
+function wantsPage(request: FastifyRequest): boolean {
+  const path = request.raw.url ?? '';
+  if (path.startsWith('/api/') || path.startsWith('/health/')) return false;
+  return request.method === 'GET' && (request.headers.accept ?? '').includes('text/html');
 }
 
 /** What is not even HTTP never becomes a request: answered on the socket itself. */

@@ -5,6 +5,7 @@
  * try again, and succeed once the cause is mended.
  */
 import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
 import { AppError } from '@dc/shared/errors';
 import type { Transaction } from '../database/database.ts';
 
@@ -78,10 +79,10 @@ export async function keepAnswer(
     .execute();
 }
 
-/** Forgets answers older than a day. For the housekeeping job. */
-export async function pruneAnswers(trx: Transaction, now: number): Promise<void> {
-  await trx
-    .deleteFrom('idempotency')
-    .where('created_at', '<', now - KEEP_MS)
-    .execute();
+/** Forgets up to `limit` answers older than a day, and resolves with how many. For the housekeeping job. */
+export async function pruneAnswers(trx: Transaction, now: number, limit: number): Promise<number> {
+  const result = await sql`
+    delete from idempotency where (actor, key) in (
+      select actor, key from idempotency where created_at < ${now - KEEP_MS} limit ${limit})`.execute(trx);
+  return Number(result.numAffectedRows ?? 0);
 }

@@ -3,14 +3,10 @@
  * another coordinator, or another site, is no signature for this one.
  */
 import { AppError, type ErrorCode } from '@dc/shared/errors';
+import { isLoopback } from '../config/loopback.ts';
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]'];
 const WILDCARDS = new Set(['0.0.0.0', '::', '[::]']);
-
-/** Whether `host` (as in a URL) is this machine only. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
 
 /** Knows our authorities and origins. The listening port joins when it is known. */
 export class OwnAuthorities {

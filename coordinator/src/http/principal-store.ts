@@ -50,6 +50,17 @@ export async function spendNonce(trx: Transaction, signature: VerifiedSignature)
   if (result.numAffectedRows !== 1n) throw new AppError('SIGNATURE_REPLAYED');
 }
 
+/**
+ * Forgets up to `limit` nonces whose requests the skew check refuses by now, and resolves with how many. For the
+ * housekeeping job.
+ */
+export async function pruneNonces(trx: Transaction, now: number, limit: number): Promise<number> {
+  const result = await sql`
+    delete from nonces where (public_key, nonce) in (
+      select public_key, nonce from nonces where expires_at < ${now} limit ${limit})`.execute(trx);
+  return Number(result.numAffectedRows ?? 0);
+}
+
 interface AccountRow {
   account_pubkey: string;
   revoked_at: number | null;

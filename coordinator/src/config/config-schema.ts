@@ -1,0 +1,110 @@
+/**
+ * What may be written in dc-coordinator.toml. The descriptions, defaults and examples are what the problems of a
+ * wrong file and docs/configuration.md show.
+ */
+import { Type, type Static, type TProperties } from 'typebox';
+
+const closed = <P extends TProperties>(properties: P, description: string) =>
+  Type.Object(properties, { additionalProperties: false, description });
+
+const seconds = (description: string, least: number, value: number) =>
+  Type.Integer({
+    description: `seconds; ${description}`,
+    minimum: least,
+    maximum: 31_536_000,
+    default: value,
+  });
+
+const perMinute = (description: string, value: number) =>
+  Type.Integer({ description, minimum: 1, maximum: 10_000_000, default: value });
+
+export const RawConfigSchema = closed(
+  {
+    environment: Type.String({
+      pattern: '^[a-z0-9][a-z0-9-]{0,31}$',
+      description:
+        'the name of this installation: lower-case letters, digits and dashes; part of every seal, order and record, so that two never mix',
+      examples: ['prod'],
+    }),
+    public_url: Type.String({
+      pattern: '^https?://[^/?#\\s]+/?$',
+      description: 'the address under which renters and agents reach it, without a path',
+      examples: ['https://rent.example.net'],
+    }),
+    data_dir: Type.String({
+      minLength: 1,
+      description: 'the folder of the database and the key; relative to this file',
+      default: '/var/lib/dc-coordinator',
+    }),
+    key_file: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'the coordinator’s own key, which agents pin; coordinator.key in data_dir unless given',
+        examples: ['/var/lib/dc-coordinator/coordinator.key'],
+      }),
+    ),
+    listen: closed(
+      {
+        host: Type.String({ minLength: 1, description: 'the address to listen on', default: '127.0.0.1' }),
+        port: Type.Integer({
+          minimum: 0,
+          maximum: 65_535,
+          description: 'the port to listen on; 0 lets the system choose',
+          default: 8787,
+        }),
+        trusted_proxies: Type.Array(Type.String({ minLength: 1 }), {
+          description: 'addresses or networks of proxies in front, whose X-Forwarded-For is believed',
+          default: [],
+          examples: [['127.0.0.1']],
+        }),
+      },
+      'where it listens',
+    ),
+    metrics: closed(
+      {
+        enabled: Type.Boolean({ description: 'whether /metrics is served, on loopback only', default: true }),
+        port: Type.Integer({ minimum: 0, maximum: 65_535, description: 'its port', default: 9787 }),
+      },
+      'OpenMetrics for monitoring',
+    ),
+    payments: closed(
+      {
+        test: Type.Boolean({
+          description:
+            'the payment method that settles at once and moves no money; only with a loopback public_url',
+          default: false,
+        }),
+      },
+      'how renters pay',
+    ),
+    agents: closed(
+      {
+        heartbeat_interval_s: seconds('how often agents say that they live', 1, 15),
+        offline_after_s: seconds('without a heartbeat for this long an agent is offline', 2, 50),
+        lease_ttl_s: seconds('how long an agent holds work without renewing', 5, 60),
+      },
+      'what is expected of agents',
+    ),
+    contracts: closed(
+      {
+        request_timeout_s: seconds('an unpaid request is cancelled after this', 10, 3600),
+        accept_timeout_s: seconds('a paid contract that nobody took is refunded after this', 10, 900),
+        provision_timeout_s: seconds('a contract that is not delivered is refunded after this', 10, 1800),
+        verify_timeout_s: seconds('how long to try to see the SSH host key ourselves', 1, 60),
+      },
+      'how long things may take',
+    ),
+    rate_limits: closed(
+      {
+        per_key: perMinute('requests a minute of one key or session', 600),
+        per_agent: perMinute('requests a minute of one agent', 6000),
+        per_address: perMinute('unsigned or refused requests a minute of one address', 600),
+      },
+      'who may ask how often; a fifth of it at once',
+    ),
+  },
+  'dc-coordinator.toml',
+);
+
+/** The file's content after checking, with defaults. */
+export type RawConfig = Static<typeof RawConfigSchema>;

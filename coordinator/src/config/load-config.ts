@@ -1,0 +1,116 @@
+/**
+ * Reads dc-coordinator.toml: parse, check against the schema, then what no schema can say, and show all problems at
+ * once. `serve` and `migrate` both run it.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import { checkConfig, configError, exampleLine, type ConfigProblem } from '@dc/shared/config/check-config';
+import { AppError } from '@dc/shared/errors';
+import type { CoordinatorConfig } from './config.ts';
+import { RawConfigSchema, type RawConfig } from './config-schema.ts';
+import { isLoopback } from './loopback.ts';
+
+/** Where the file is unless --config says otherwise. */
+export const CONFIG_FILE = '/etc/dc-coordinator/dc-coordinator.toml';
+
+/** Flags that win over the file. */
+export interface ConfigOverrides {
+  port?: number | undefined;
+}
+
+/** Loads the configuration. Throws CONFIG_MISSING, or CONFIG_INVALID with every problem in its message. */
+export function loadConfig(file: string, overrides: ConfigOverrides = {}): CoordinatorConfig {
+  const { value, problems } = checkConfig(RawConfigSchema, parseToml(readText(file), file), { file });
+  if (value === null) throw configError(problems);
+  const more = findContradictions(value, file);
+  if (more.length > 0) throw configError(more);
+  return toConfig(value, resolve(dirname(file)), overrides);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new AppError('CONFIG_MISSING', `There is no configuration file ${file}.`);
+    throw new AppError('CONFIG_INVALID', `${file} cannot be read (${code ?? 'unknown'}).`, { cause: error });
+  }
+}
+
+function parseToml(text: string, file: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [what = ''] = error.message.replace(/^Invalid TOML document: /, '').split('\n');
+    throw new AppError('CONFIG_INVALID', `${file}, line ${String(error.line)}: ${what}.`, { cause: error });
+  }
+}
+
+/** What is wrong beyond the schema. */
+function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const add = (key: string, found: unknown, expected: string, example: unknown): void => {
+    problems.push({ file, key, found: JSON.stringify(found), expected, example: exampleLine(key, example) });
+  };
+  const url = URL.parse(raw.public_url);
+  if (url === null || url.username !== '' || url.password !== '')
+    add(
+      'public_url',
+      raw.public_url,
+      'an address such as https://rent.example.net',
+      'https://rent.example.net',
+    );
+  else if (!isLoopback(url.hostname)) {
+    if (url.protocol !== 'https:')
+      add('public_url', raw.public_url, 'https (http only on loopback)', `https://${url.host}`);
+    if (raw.payments.test)
+      add(
+        'payments.test',
+        true,
+        'false: the public_url is not loopback, and the test method gives servers away',
+        false,
+      );
+  }
+  const { heartbeat_interval_s: beat, offline_after_s: offline } = raw.agents;
+  if (offline < 2 * beat)
+    add(
+      'agents.offline_after_s',
+      offline,
+      'at least twice heartbeat_interval_s, so that one lost beat is none',
+      3 * beat,
+    );
+  return problems;
+}
+
+function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
+  const dataDir = resolve(folder, raw.data_dir);
+  const { agents, contracts, rate_limits: limits } = raw;
+  return {
+    environment: raw.environment,
+    publicUrl: new URL(raw.public_url).origin,
+    listen: { host: raw.listen.host, port: overrides.port ?? raw.listen.port },
+    trustedProxies: raw.listen.trusted_proxies,
+    metricsPort: raw.metrics.enabled ? raw.metrics.port : null,
+    databaseFile: join(dataDir, 'coordinator.sqlite'),
+    keyFile: raw.key_file === undefined ? join(dataDir, 'coordinator.key') : resolve(folder, raw.key_file),
+    payments: { test: raw.payments.test },
+    agents: {
+      heartbeatIntervalMs: agents.heartbeat_interval_s * 1000,
+      offlineAfterMs: agents.offline_after_s * 1000,
+      leaseTtlMs: agents.lease_ttl_s * 1000,
+    },
+    contracts: {
+      requestTimeoutMs: contracts.request_timeout_s * 1000,
+      acceptTimeoutMs: contracts.accept_timeout_s * 1000,
+      provisionTimeoutMs: contracts.provision_timeout_s * 1000,
+      verifyTimeoutMs: contracts.verify_timeout_s * 1000,
+    },
+    rateLimits: {
+      perKeyPerMinute: limits.per_key,
+      perAgentPerMinute: limits.per_agent,
+      perAddressPerMinute: limits.per_address,
+    },
+  };
+}

@@ -1,0 +1,26 @@
+/** The configuration of coordinators in tests. */
+import { join } from 'node:path';
+import type { CoordinatorConfig } from '../config/config.ts';
+
+/** A coordinator of this folder, with generous rate limits and every time-out at its default. */
+export function testConfig(folder: string, change: Partial<CoordinatorConfig> = {}): CoordinatorConfig {
+  return {
+    environment: 'test',
+    publicUrl: 'http://127.0.0.1:8787',
+    listen: { host: '127.0.0.1', port: 0 },
+    trustedProxies: [],
+    metricsPort: null,
+    databaseFile: join(folder, 'coordinator.sqlite'),
+    keyFile: join(folder, 'coordinator.key'),
+    payments: { test: true },
+    agents: { heartbeatIntervalMs: 15_000, offlineAfterMs: 50_000, leaseTtlMs: 60_000 },
+    contracts: {
+      requestTimeoutMs: 3_600_000,
+      acceptTimeoutMs: 900_000,
+      provisionTimeoutMs: 1_800_000,
+      verifyTimeoutMs: 60_000,
+    },
+    rateLimits: { perKeyPerMinute: 100_000, perAgentPerMinute: 100_000, perAddressPerMinute: 100_000 },
+    ...change,
+  };
+}

@@ -1,0 +1,234 @@
+/**
+ * Puts a coordinator together: the only place that constructs things. `main.ts` runs one on the real clock; tests and
+ * the simulation run one on their own.
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Clock } from '@dc/shared/clock';
+import { AppError } from '@dc/shared/errors';
+import type { Random } from '@dc/shared/random';
+import { accountRoutes } from './accounts/account-routes.ts';
+import { sessionRoutes } from './accounts/session-routes.ts';
+import { agentRoutes } from './agents/agent-routes.ts';
+import type { CoordinatorConfig } from './config/config.ts';
+import { ensureKeyFile } from './config/key-file.ts';
+import type { Context } from './context.ts';
+import { contractRoutes } from './contracts/contract-routes.ts';
+import { DEADLINE_TOPIC } from './contracts/contract-deadlines.ts';
+import { enforceDeadline } from './contracts/enforce-deadline.ts';
+import { VERIFY_TOPIC, verifyDelivery } from './contracts/verify-delivery.ts';
+import type { Database } from './database/database.ts';
+import { migrate } from './database/migrate.ts';
+import { MIGRATIONS } from './database/migrations/index.ts';
+import { openDatabase } from './database/open-database.ts';
+import { evidenceRoutes } from './evidence/evidence-routes.ts';
+import { CoordinatorMetrics } from './health/coordinator-metrics.ts';
+import { healthRoutes } from './health/health-routes.ts';
+import { listenMetrics, type MetricsServer } from './health/metrics-server.ts';
+import { buildServer } from './http/build-server.ts';
+import { EventStreams } from './http/event-streams.ts';
+import type { Route } from './http/route.ts';
+import { pruneExpired } from './jobs/housekeeping.ts';
+import { JobRunner } from './jobs/job-runner.ts';
+import { createOutbox } from './jobs/outbox.ts';
+import { Signals } from './jobs/signals.ts';
+import { offeringRoutes } from './offerings/offering-routes.ts';
+import { providerRoutes } from './offerings/provider-routes.ts';
+import { createLedgerStore } from './payments/ledger-store.ts';
+import type { PaymentProvider } from './payments/payment-provider.ts';
+import { sendRefund } from './payments/refund-job.ts';
+import { REFUND_TOPIC } from './payments/settlement.ts';
+import { createTestPayment } from './payments/test-payment.ts';
+import { buildWeb } from './web/web-routes.ts';
+
+/** What a coordinator is given from outside. */
+export interface CoordinatorParts {
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  version: string;
+  /** For tests: what a route answers without having declared it is an INTERNAL_BUG. */
+  checksAnswers?: boolean;
+}
+
+/** A coordinator. */
+export interface Coordinator {
+  context: Context;
+  /** For tests: `app.inject()` asks it without a socket. */
+  app: FastifyInstance;
+  routes: readonly Route[];
+  metrics: CoordinatorMetrics;
+  /** Begins the jobs and the signals. */
+  startWork(): Promise<void>;
+  /** Begins to listen, and resolves with where. Throws PORT_IN_USE. */
+  listen(): Promise<{ url: string; metricsUrl: string | null }>;
+  /**
+   * Takes no more requests, ends the streams, lets requests and jobs finish for up to `graceMs`, and closes the
+   * database. Idempotent.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+const HOUSEKEEPING_EVERY_MS = 60_000;
+
+/** Opens the database, brings it up to date and puts everything together. Nothing runs yet. */
+export async function createCoordinator(
+  config: CoordinatorConfig,
+  parts: CoordinatorParts,
+): Promise<Coordinator> {
+  const { clock, random, log } = parts;
+  makeFolder(dirname(config.keyFile));
+  const key = ensureKeyFile(config.keyFile, random);
+  const db = await openMigrated(config, parts);
+  const metrics = new CoordinatorMetrics();
+  const jobs = new JobRunner({ database: db, clock, random, log, onEvent: metrics.onJob });
+  const context: Context = {
+    config,
+    db,
+    clock,
+    random,
+    key,
+    log,
+    signals: new Signals(db, clock),
+    outbox: createOutbox({ clock, onCommitted: () => jobs.wake() }),
+    ledger: createLedgerStore({ clock, random }),
+    streams: new EventStreams(clock),
+  };
+  const payments = paymentsOf(config);
+  addJobs(jobs, context, payments);
+  const web = buildWeb(context);
+  const routes = [...apiRoutes(context, payments), ...web.routes];
+  const app = buildServer(context, routes, {
+    onAnswer: metrics.onAnswer,
+    sendErrorPage: (input, error) => web.sendError(input, error),
+    checksAnswers: parts.checksAnswers === true,
+  });
+  const running = new RunningParts({ context, app, jobs, metrics, version: parts.version });
+  return {
+    context,
+    app,
+    routes,
+    metrics,
+    startWork: () => running.startWork(),
+    listen: () => running.listen(),
+    stop: (graceMs) => running.stop(graceMs),
+  };
+}
+
+/** Opens the database and applies the migrations that it lacks. For `migrate` too. */
+export async function openMigrated(
+  config: CoordinatorConfig,
+  { clock, random, log }: Pick<CoordinatorParts, 'clock' | 'random' | 'log'>,
+  onApplied: (names: string[]) => void = () => undefined,
+): Promise<Database> {
+  makeFolder(dirname(config.databaseFile));
+  const db = openDatabase({ file: config.databaseFile, clock, random, log });
+  try {
+    onApplied(await migrate(db, clock, MIGRATIONS));
+    return db;
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+/** The API, without the pages. */
+function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvider>): Route[] {
+  return [
+    ...healthRoutes(context),
+    ...accountRoutes(context),
+    ...sessionRoutes(context),
+    ...providerRoutes(context),
+    ...offeringRoutes(context),
+    ...contractRoutes(context, payments),
+    ...agentRoutes(context),
+    ...evidenceRoutes(context),
+  ];
+}
+
+function paymentsOf(config: CoordinatorConfig): ReadonlyMap<string, PaymentProvider> {
+  const providers = config.payments.test ? [createTestPayment()] : [];
+  return new Map(providers.map((provider) => [provider.method, provider]));
+}
+
+function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string, PaymentProvider>): void {
+  jobs.handle(VERIFY_TOPIC, ({ key }) => verifyDelivery(context, key));
+  jobs.handle(DEADLINE_TOPIC, ({ payload }) => enforceDeadline(context, payload.contractId));
+  jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal));
+  jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
+}
+
+/** Only its owner can look into it. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new AppError('DATABASE_UNUSABLE', `The folder ${folder} cannot be made (${code}).`, {
+      cause: error,
+    });
+  }
+}
+
+interface Assembled {
+  context: Context;
+  app: FastifyInstance;
+  jobs: JobRunner;
+  metrics: CoordinatorMetrics;
+  version: string;
+}
+
+/** Starting and stopping, in the order that loses nothing. */
+class RunningParts {
+  readonly #parts: Assembled;
+  #metricsServer: MetricsServer | null = null;
+  #stopped: Promise<void> | null = null;
+
+  constructor(parts: Assembled) {
+    this.#parts = parts;
+  }
+
+  async startWork(): Promise<void> {
+    await this.#parts.context.signals.start();
+    await this.#parts.jobs.start();
+  }
+
+  async listen(): Promise<{ url: string; metricsUrl: string | null }> {
+    const { app, context, metrics, version } = this.#parts;
+    const { listen, metricsPort } = context.config;
+    if (metricsPort !== null) {
+      metrics.observe(context, version);
+      this.#metricsServer = await listenMetrics(metrics.registry, metricsPort);
+    }
+    try {
+      await app.listen({ host: listen.host, port: listen.port });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      throw new AppError(
+        'PORT_IN_USE',
+        `Something listens on ${listen.host}:${String(listen.port)} already.`,
+      );
+    }
+    const { port } = app.server.address() as AddressInfo;
+    const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+    return { url: `http://${host}:${String(port)}`, metricsUrl: this.#metricsServer?.url ?? null };
+  }
+
+  stop(graceMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const { app, context, jobs, metrics } = this.#parts;
+    // What a request wants to write must find the database open, so it closes last.
+    await Promise.all([app.close(), jobs.drain(graceMs)]);
+    await context.signals.stop();
+    metrics.stop();
+    await this.#metricsServer?.close();
+    await context.db.close();
+  }
+}
