@@ -6,6 +6,7 @@ import {
   hoursText,
   memoryText,
   moneyText,
+  shortDurationText,
   timeElement,
   utcText,
 } from './format.ts';
@@ -43,6 +44,10 @@ describe('format', () => {
       [76 * 3_600_000, '3 days 4 h'],
     ];
     for (const [ms, text] of cases) expect(durationText(ms)).toBe(text);
+  });
+
+  it('writes what took less than a second in milliseconds', () => {
+    expect([0, 480, 999, 1000].map(shortDurationText)).toEqual(['0 ms', '480 ms', '999 ms', '1.0 s']);
   });
 
   it('writes times in UTC with the machine-readable time beside', () => {

@@ -36,6 +36,11 @@ export function durationText(durationMs: number): string {
   return pair(ms, [DAY_MS, 'days'], [HOUR_MS, 'h']);
 }
 
+/** The same for what is over, in milliseconds below a second: `480 ms`. */
+export function shortDurationText(durationMs: number): string {
+  return durationMs < SECOND_MS ? `${Math.max(0, Math.round(durationMs))} ms` : durationText(durationMs);
+}
+
 function pair(ms: number, [bigMs, big]: [number, string], [smallMs, small]: [number, string]): string {
   const rest = Math.floor((ms % bigMs) / smallMs);
   const first = `${Math.floor(ms / bigMs)} ${big}`;

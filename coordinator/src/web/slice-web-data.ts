@@ -1,0 +1,101 @@
+/** The pages' data from the slices, read as the API's routes read it. */
+import { isAppError } from '@dc/shared/errors';
+import type { WireContract } from '@dc/shared/wire/contract';
+import { findAccount } from '../accounts/account-store.ts';
+import type { Context } from '../context.ts';
+import { maySee } from '../contracts/contract-rules.ts';
+import { findContract } from '../contracts/contract-store.ts';
+import { listContracts, viewRow } from '../contracts/contract-view.ts';
+import type { AccountPrincipal } from '../http/principal.ts';
+import {
+  listOfferings,
+  type ListedOffering,
+  type OfferingFilter as StoreFilter,
+} from '../offerings/offering-store.ts';
+import { fromCursor, toCursor, viewOffering } from '../offerings/offering-view.ts';
+import { findProvider } from '../offerings/provider-store.ts';
+import { viewProvider } from '../offerings/provider-view.ts';
+import type { OfferingFilter } from './offering-filter.ts';
+import type { Page, ShownOffering, WebData } from './web-data.ts';
+
+/** As many as a person reads before they would rather filter. */
+const OFFERINGS_PER_PAGE = 30;
+const CONTRACTS_PER_PAGE = 30;
+
+/** The data of a running coordinator. */
+export function sliceWebData(context: Context): WebData {
+  const { db, clock, config } = context;
+  const presence = () => ({ now: clock.now(), offlineAfterMs: config.agents.offlineAfterMs });
+  return {
+    async listOfferings(filter) {
+      const rows = await listOfferings(db.read, storeFilter(filter), presence());
+      const page = rows.slice(0, OFFERINGS_PER_PAGE);
+      const last = page.at(-1);
+      const hasMore = rows.length > page.length && last !== undefined;
+      return { items: page.map(showOffering), nextCursor: hasMore ? toCursor(last) : null };
+    },
+    async listCountries() {
+      const rows = await db.read
+        .selectFrom('offerings')
+        .select('country')
+        .distinct()
+        .where('retired_at', 'is', null)
+        .orderBy('country')
+        .execute();
+      return rows.map(({ country }) => country);
+    },
+    async findOffering(id) {
+      const [row] = await listOfferings(db.read, { words: [], id, limit: 1 }, presence());
+      return row === undefined ? null : showOffering(row);
+    },
+    async findProvider(pubkey) {
+      const row = await findProvider(db.read, pubkey);
+      return row === null ? null : viewProvider(db.read, row, presence());
+    },
+    findAccount: (pubkey) => findAccount(db.read, pubkey),
+    async listContracts(principal, cursor): Promise<Page<WireContract>> {
+      const filter = {
+        party: { renter: principal.account },
+        limit: CONTRACTS_PER_PAGE,
+        cursor: cursor ?? undefined,
+      };
+      return listContracts(db.read, filter, clock.now());
+    },
+    async findContract(principal: AccountPrincipal, id): Promise<WireContract | null> {
+      const row = await findContract(db.read, id);
+      return row === null || !maySee(principal, row) ? null : viewRow(db.read, row, clock.now());
+    },
+    paymentMethods: () => (config.payments.test ? ['test'] : []),
+  };
+}
+
+function showOffering(row: ListedOffering): ShownOffering {
+  const offering = viewOffering(row);
+  if (offering.in_stock) return { ...offering, stock: 'available' };
+  return { ...offering, stock: row.places_taken >= row.places ? 'sold_out' : 'offline' };
+}
+
+function storeFilter(filter: OfferingFilter): StoreFilter {
+  return {
+    words: filter.text?.split(/\s+/) ?? [],
+    country: filter.country ?? undefined,
+    provider: filter.provider ?? undefined,
+    minCpu: filter.cpuMin ?? undefined,
+    minMemoryMb: filter.memoryMbMin ?? undefined,
+    maxPriceE9s: filter.priceMaxE9s ?? undefined,
+    inStock: filter.inStockOnly ? true : undefined,
+    after: readCursor(filter.cursor),
+    limit: OFFERINGS_PER_PAGE + 1,
+  };
+}
+
+/** A cursor that is none starts at the beginning: an old link is no reason for an error. */
+function readCursor(cursor: string | null): StoreFilter['after'] {
+  if (cursor === null) return undefined;
+  try {
+    return fromCursor(cursor);
+  } catch (error) {
+    if (isAppError(error, 'REQUEST_INVALID')) return undefined;
+    throw error;
+  }
+}

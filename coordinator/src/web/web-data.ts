@@ -1,0 +1,40 @@
+/** The port through which the pages read: what they show and nothing else. `slice-web-data.ts` asks the slices. */
+import type { WireContract } from '@dc/shared/wire/contract';
+import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
+import type { AccountPrincipal } from '../http/principal.ts';
+import type { OfferingFilter } from './offering-filter.ts';
+
+/** Whether an offering can be rented now, and if not, why. */
+export type Stock = 'available' | 'sold_out' | 'offline';
+
+/** An offering as the pages show it. */
+export interface ShownOffering extends WireOffering {
+  stock: Stock;
+}
+
+/** A page of a list. */
+export interface Page<Item> {
+  items: Item[];
+  nextCursor: string | null;
+}
+
+/** The name of an account. */
+export interface AccountName {
+  pubkey: string;
+  username: string | null;
+}
+
+/** Everything the pages read. Answers are what the caller may see; null where there is nothing to see. */
+export interface WebData {
+  listOfferings(filter: OfferingFilter): Promise<Page<ShownOffering>>;
+  /** The countries that offerings are in, as ISO codes in alphabetical order. */
+  listCountries(): Promise<string[]>;
+  findOffering(id: string): Promise<ShownOffering | null>;
+  findProvider(pubkey: string): Promise<WireProvider | null>;
+  findAccount(pubkey: string): Promise<AccountName | null>;
+  /** The caller's contracts as a renter, newest first. */
+  listContracts(principal: AccountPrincipal, cursor: string | null): Promise<Page<WireContract>>;
+  findContract(principal: AccountPrincipal, id: string): Promise<WireContract | null>;
+  /** The payment methods offered here, in the order in which they are shown. */
+  paymentMethods(): readonly string[];
+}

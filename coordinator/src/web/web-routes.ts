@@ -1,0 +1,136 @@
+/**
+ * The renter's pages as routes. Every page is complete HTML; the browser's modules only add to it. What goes wrong
+ * is shown as a page too.
+ */
+import { Type } from 'typebox';
+import { AppError } from '@dc/shared/errors';
+import { PUBLIC_KEY_PATTERN } from '@dc/shared/crypto/public-key';
+import { UUID_V7_PATTERN } from '@dc/shared/ids';
+import type { Context } from '../context.ts';
+import { streamRoute, type Route } from '../http/route.ts';
+import { NO_FILTER, parseFilter, readFields } from './offering-filter.ts';
+import { contractPage } from './pages/contract-page.ts';
+import { contractsPage } from './pages/contracts-page.ts';
+import { accountPage, loginPage } from './pages/login-page.ts';
+import { offeringsPage } from './pages/offerings-page.ts';
+import { providerPage } from './pages/provider-page.ts';
+import { rentPage } from './pages/rent-page.ts';
+import { sendAsset } from './send-page.ts';
+import { Site, type FailedInput, type PageAnswer, type PageInput } from './site.ts';
+import { sliceWebData } from './slice-web-data.ts';
+import type { WebData } from './web-data.ts';
+
+/** The pages, and the page for a failure that happens outside of them. */
+export interface Web {
+  routes: Route[];
+  /** Answers a browser that asked for a page with the page for `error`: unknown addresses, rate limits, bugs. */
+  sendError(input: FailedInput, error: AppError): Promise<void>;
+}
+
+/** The routes of the pages. */
+export function webRoutes(context: Context, data?: WebData): Route[] {
+  return buildWeb(context, data).routes;
+}
+
+/** The routes of the pages and what belongs to them. Assets are loaded when the first page is asked for. */
+export function buildWeb(context: Context, data: WebData = sliceWebData(context)): Web {
+  const site = new Site(context, data);
+  return {
+    routes: [
+      site.page('/', 'The offerings, with a filter.', (input) => showOfferings(data, input)),
+      site.page('/offerings/:id', 'Renting one offering.', (input) => showOffering(data, input)),
+      site.page('/login', 'Signing in, or who is signed in.', (input) => showLogin(data, input)),
+      site.page('/contracts', 'The caller’s contracts.', (input) => showContracts(data, input)),
+      site.page('/contracts/:id', 'One contract, live.', (input) => showContract(data, input)),
+      site.page('/providers/:id', 'One provider: agents, evidence, offerings.', (input) =>
+        showProvider(data, input),
+      ),
+      assetRoute(site),
+    ],
+    sendError: (input, error) => site.sendError(input, error),
+  };
+}
+
+async function showOfferings(data: WebData, input: PageInput): Promise<PageAnswer> {
+  const fields = readFields(input.raw.request.query);
+  const { filter, problems } = parseFilter(fields);
+  const [page, countries] = await Promise.all([data.listOfferings(filter), data.listCountries()]);
+  return offeringsPage({ fields, problems, countries, page });
+}
+
+async function showOffering(data: WebData, { params, principal }: PageInput): Promise<PageAnswer> {
+  const offering = await data.findOffering(parseId(params.id, UUID, 'OFFERING_NOT_FOUND'));
+  if (offering === null) throw new AppError('OFFERING_NOT_FOUND');
+  const account = principal.kind === 'account' ? await data.findAccount(principal.account) : null;
+  return rentPage({ offering, account, paymentMethods: data.paymentMethods() });
+}
+
+async function showLogin(data: WebData, { principal, raw }: PageInput): Promise<PageAnswer> {
+  const account = principal.kind === 'account' ? await data.findAccount(principal.account) : null;
+  if (account !== null) return accountPage(account);
+  const { next } = raw.request.query as { next?: unknown };
+  return loginPage(isOwnPath(next) ? next : '/contracts');
+}
+
+async function showContracts(data: WebData, { principal, raw, now }: PageInput): Promise<PageAnswer> {
+  if (principal.kind !== 'account') return { redirectTo: '/login?next=/contracts' };
+  const { cursor } = raw.request.query as { cursor?: unknown };
+  const start = typeof cursor === 'string' && UUID.test(cursor) ? cursor : null;
+  return contractsPage(await data.listContracts(principal, start), now);
+}
+
+async function showContract(data: WebData, { params, principal, now }: PageInput): Promise<PageAnswer> {
+  const id = parseId(params.id, UUID, 'CONTRACT_NOT_FOUND');
+  if (principal.kind !== 'account') return { redirectTo: `/login?next=/contracts/${id}` };
+  const contract = await data.findContract(principal, id);
+  if (contract === null) throw new AppError('CONTRACT_NOT_FOUND');
+  const provider = await data.findProvider(contract.provider_pubkey);
+  return contractPage({ contract, providerName: provider?.name ?? 'a provider', now });
+}
+
+async function showProvider(data: WebData, { params }: PageInput): Promise<PageAnswer> {
+  const pubkey = parseId(params.id, PUBLIC_KEY, 'PROVIDER_NOT_FOUND');
+  const provider = await data.findProvider(pubkey);
+  if (provider === null) throw new AppError('PROVIDER_NOT_FOUND');
+  const { items } = await data.listOfferings({ ...NO_FILTER, provider: pubkey });
+  return providerPage(provider, items);
+}
+
+function assetRoute(site: Site): Route {
+  return streamRoute({
+    method: 'GET',
+    url: '/assets/:name',
+    permission: 'public',
+    summary: 'A file that pages load; its name changes with its content.',
+    schema: { params: Type.Object({ name: Type.String() }), response: Type.String() },
+    errors: ['ROUTE_NOT_FOUND'],
+    produces: 'application/octet-stream',
+    // A page loads several at once, and each costs as little as refusing it would.
+    isExemptFromRateLimits: true,
+    async handle({ params, raw }) {
+      const asset = (await site.assets()).byName.get(params.name);
+      if (asset === undefined) throw new AppError('ROUTE_NOT_FOUND');
+      await sendAsset(raw, asset);
+    },
+  });
+}
+
+const UUID = new RegExp(UUID_V7_PATTERN);
+const PUBLIC_KEY = new RegExp(PUBLIC_KEY_PATTERN);
+
+/** An id from a path. What cannot be one is not there. */
+function parseId(
+  id: string | undefined,
+  pattern: RegExp,
+  code: 'OFFERING_NOT_FOUND' | 'CONTRACT_NOT_FOUND' | 'PROVIDER_NOT_FOUND',
+): string {
+  if (id === undefined || !pattern.test(id)) throw new AppError(code);
+  return id;
+}
+
+/** Whether `next` is a path of a page here: anything else could send the reader to another site after signing in. */
+function isOwnPath(next: unknown): next is string {
+  return (
+    typeof next === 'string' && /^\/(?:contracts|offerings|providers)?(?:\/[0-9a-f-]{1,64})?$/.test(next)
+  );
+}
