@@ -17,6 +17,7 @@ export function lockFile(path: string): FileLock {
   // No waiting: whoever holds it is a daemon that will not let go soon.
   const db = new Database(`${path}.lock`, { timeout: 0 });
   try {
+    db.pragma('synchronous = OFF'); // Who held it does not matter after a power cut.
     db.exec('CREATE TABLE IF NOT EXISTS holder (pid INTEGER NOT NULL)');
     db.transaction(() => {
       db.exec('DELETE FROM holder');

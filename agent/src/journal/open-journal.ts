@@ -42,6 +42,7 @@ export function openJournal(path: string, options: OpenOptions): Journal {
   if (path === ':memory:') {
     const db = new Database(path);
     initialise(db, path, options.random);
+    prepareConnection(db);
     return new SqliteJournal(db, () => undefined, options.onWrite);
   }
   if (!existsSync(dirname(path))) {
@@ -96,21 +97,30 @@ function createFile(path: string, random: Random): void {
   closeSync(openSync(draft, 'wx', 0o600)); // SQLite gives its other files the same mode.
   const db = new Database(draft);
   try {
+    db.pragma('synchronous = OFF'); // It is synced as a whole below, before it gets its name.
     initialise(db, draft, random);
   } finally {
     db.close();
   }
+  syncPath(draft);
   renameSync(draft, path);
-  const directory = openSync(dirname(path), 'r');
-  fsyncSync(directory);
-  closeSync(directory);
+  syncPath(dirname(path));
+}
+
+function syncPath(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function initialise(db: Database.Database, path: string, random: Random): void {
   db.pragma(`application_id = ${String(APPLICATION_ID)}`);
-  prepareConnection(db);
   migrate(db, path);
   db.prepare('INSERT INTO facts VALUES (?, ?)').run(JOURNAL_ID, toHex(random.bytes(16)));
+  db.pragma('journal_mode = WAL');
 }
 
 function openFile(path: string): Database.Database {

@@ -1,0 +1,130 @@
+/** Crashes at every journal write and around every outside call (I4), enumerated and not sampled. */
+import type { RecordPayload } from '@dc/shared/evidence/record';
+import { describe, expect, it } from 'vitest';
+import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
+import { settle } from '../testing/manual-clock.ts';
+import type { AgentWorld, Life } from './testing/agent-world.ts';
+import { crashEverywhere, type Scenario } from './testing/saga-checks.ts';
+
+const TIMEOUT_MS = 120_000; // Hundreds of lives, each with its own files on disk.
+
+/** The end that every scenario shares: nothing open, a whole chain, and exactly these records and instances. */
+function expectEnd(
+  life: Life,
+  world: AgentWorld,
+  end: { kinds: RecordPayload['kind'][]; instances: number },
+): void {
+  expect(life.records().map(({ kind }) => kind)).toEqual(end.kinds);
+  expect(world.backend.objects.size).toBe(end.instances);
+  expect(world.instancesOf(CONTRACT_ID)).toBe(end.instances);
+  const view = life.journal.contract(CONTRACT_ID)!;
+  expect(view.sagas.filter(({ finished }) => finished === null)).toEqual([]);
+}
+
+const SCENARIOS: Scenario[] = [
+  {
+    name: 'provisioning',
+    play: async (life) => life.receive(anOrder()),
+    check: (life, world) => {
+      expectEnd(life, world, { kinds: ['provisioned'], instances: 1 });
+      const [object] = world.backend.objects.values();
+      expect(life.journal.contract(CONTRACT_ID)!.instance).toMatchObject({
+        phase: 'running',
+        handle: { id: object!.id },
+      });
+      expect(life.records()[0]!.data).toMatchObject({ handle_id: object!.id });
+    },
+  },
+  {
+    name: 'provisioning where SSH never answers',
+    prepare: (world) => void (world.sshAnswers = false),
+    play: async (life) => life.receive(anOrder()),
+    check: (life, world) => expectEnd(life, world, { kinds: ['failed'], instances: 0 }),
+  },
+  {
+    name: 'provisioning where replies get lost',
+    prepare: ({ backend }) => {
+      backend.inject({ on: 'create', what: 'reply_lost' });
+      backend.inject({ on: 'create', what: 'error' });
+    },
+    play: async (life) => life.receive(anOrder()),
+    check: (life, world) => expectEnd(life, world, { kinds: ['provisioned'], instances: 1 }),
+  },
+  {
+    name: 'a release',
+    play: async (life) => {
+      life.receive(anOrder());
+      await life.rest();
+      life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+    },
+    check: (life, world) => expectEnd(life, world, { kinds: ['provisioned', 'destroyed'], instances: 0 }),
+  },
+  {
+    name: 'a release while the instance is being made',
+    prepare: (world) => void (world.sshAnswers = false),
+    play: async (life) => {
+      life.receive(anOrder());
+      await settle();
+      life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+    },
+    check: (life, world) => {
+      expectEnd(life, world, { kinds: ['destroyed'], instances: 0 });
+      expect(life.records()[0]!.data).toMatchObject({ never_existed: false });
+    },
+  },
+  {
+    name: 'a release of what never existed',
+    play: async (life) => life.receive(anOrder({ kind: 'destroy', epoch: 2 })),
+    check: (life, world) => {
+      expectEnd(life, world, { kinds: ['destroyed'], instances: 0 });
+      expect(life.records()[0]!.data).toMatchObject({ never_existed: true });
+    },
+  },
+  {
+    name: 'a release from a backend that does not know at first',
+    prepare: ({ backend }) => {
+      backend.inject({ on: 'list', what: 'incomplete' });
+      backend.inject({ on: 'destroy', what: 'error' });
+      backend.inject({ on: 'destroy', what: 'done_but_failed' });
+      backend.inject({ on: 'inspect', what: 'error' });
+    },
+    play: async (life) => {
+      life.receive(anOrder());
+      await life.rest();
+      life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+    },
+    check: (life, world) => expectEnd(life, world, { kinds: ['provisioned', 'destroyed'], instances: 0 }),
+  },
+  {
+    name: 'a stop and a start',
+    play: async (life) => {
+      life.receive(anOrder());
+      await life.rest();
+      life.receive(anOrder({ kind: 'stop', epoch: 2 }));
+      await life.rest();
+      life.receive(anOrder({ kind: 'start', epoch: 3 }));
+    },
+    check: (life, world) => {
+      expectEnd(life, world, { kinds: ['provisioned', 'stopped', 'started'], instances: 1 });
+      expect([...world.backend.objects.values()][0]!.power).toBe('running');
+    },
+  },
+];
+
+describe('A crash at any moment', () => {
+  for (const scenario of SCENARIOS) {
+    it(
+      `changes nothing about ${scenario.name}`,
+      async () => {
+        const { single, double } = await crashEverywhere(scenario);
+        // The count is part of the result: it says how much was tried.
+        process.stdout.write(
+          `crashes during ${scenario.name}: ${String(single)} single, ${String(double)} double\n`,
+        );
+        expect(single).toBeGreaterThan(8);
+        expect(double).toBeGreaterThan(4);
+      },
+      TIMEOUT_MS,
+    );
+  }
+});
