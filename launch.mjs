@@ -25,6 +25,7 @@ const TARGETS = {
   test: ['node', 'scripts/test.ts'],
   check: ['node', 'scripts/test.ts', '--lane', 'check'],
   bench: ['node', 'e2e/bench/main.ts'],
+  docs: ['node', 'scripts/generate-docs.ts'],
   build: ['node', 'installer/build-release.ts'],
   agent: ['node', 'agent/src/main.ts'],
   coordinator: ['node', 'coordinator/src/main.ts'],

@@ -17,6 +17,7 @@ beforeEach(() => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'dc-test-command-'));
   cpSync(path.join(REPOSITORY, 'scripts'), path.join(folder, 'scripts'), { recursive: true });
   writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
+  writeFileSync(path.join(folder, 'scripts', 'generate-docs.ts'), '');
   for (const check of CHECKS) ours(check, 'exit 0');
   ours('vitest', vitest('passed passed'));
   for (const program of ['ssh', 'chromium']) system(program, 'exit 0');
@@ -65,7 +66,7 @@ describe('npm test', () => {
       '━━ e2e ━━',
       '━━ browser ━━',
     ]);
-    expect(lines.at(-1)).toBe('10 passed, 0 failed');
+    expect(lines.at(-1)).toBe('11 passed, 0 failed');
     expect(code).toBe(0);
   });
 
@@ -73,7 +74,7 @@ describe('npm test', () => {
     ours('eslint', 'echo "a.ts: not like this"; exit 1');
     const { code, lines } = npmTest();
     expect(lines).toContain('a.ts: not like this');
-    expect(lines.at(-1)).toBe('9 passed, 1 failed');
+    expect(lines.at(-1)).toBe('10 passed, 1 failed');
     expect(code).toBe(1);
   });
 
@@ -120,13 +121,13 @@ describe('a lane whose programs are missing', () => {
     expect(lines.join('\n')).toMatch(
       /− e2e +skipped: ssh not found, and (there is no apt-get|this is not Debian)/,
     );
-    expect(lines.at(-1)).toBe('4 passed, 0 failed');
+    expect(lines.at(-1)).toBe('5 passed, 0 failed');
     expect(code).toBe(0);
   });
 
   it('is a failure under CI', () => {
     const { code, lines } = npmTest(['--lane', 'check', '--lane', 'e2e'], { CI: 'true' });
-    expect(lines.at(-1)).toBe('4 passed, 1 failed');
+    expect(lines.at(-1)).toBe('5 passed, 1 failed');
     expect(code).toBe(1);
   });
 

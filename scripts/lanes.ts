@@ -10,7 +10,7 @@ export interface Need {
   readonly debianPackage: string;
 }
 
-/** One command of the check lane: its name in the output, and its arguments (a program of node_modules/.bin first). */
+/** One command of the check lane: its name in the output, and its arguments (first the program: of node_modules/.bin, or node). */
 export interface Check {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
@@ -33,6 +33,7 @@ export const LANES: readonly Lane[] = [
       { name: 'format', command: ['prettier', '--check', '--log-level=warn', '.'] },
       { name: 'types', command: ['tsc', '-b'] },
       { name: 'lint', command: ['eslint', '--max-warnings=0', '.'] },
+      { name: 'docs', command: ['node', 'scripts/generate-docs.ts', '--check'] },
       { name: 'unused', command: ['knip', '--no-progress'] },
     ],
   },
