@@ -2,7 +2,7 @@
  * Puts a coordinator together: the only place that constructs things. `main.ts` runs one on the real clock; tests and
  * the simulation run one on their own.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -21,7 +21,7 @@ import { DEADLINE_TOPIC } from './contracts/contract-deadlines.ts';
 import { enforceDeadline } from './contracts/enforce-deadline.ts';
 import { VERIFY_TOPIC, verifyDelivery } from './contracts/verify-delivery.ts';
 import type { Database } from './database/database.ts';
-import { migrate } from './database/migrate.ts';
+import { appliedMigrations, migrate } from './database/migrate.ts';
 import { MIGRATIONS } from './database/migrations/index.ts';
 import { openDatabase } from './database/open-database.ts';
 import { evidenceRoutes } from './evidence/evidence-routes.ts';
@@ -82,7 +82,7 @@ export async function createCoordinator(
   const { clock, random, log } = parts;
   makeFolder(dirname(config.keyFile));
   const key = ensureKeyFile(config.keyFile, random);
-  const db = await openMigrated(config, parts);
+  const { db } = await openMigrated(config, { clock, random, log });
   const metrics = new CoordinatorMetrics();
   const jobs = new JobRunner({ database: db, clock, random, log, onEvent: metrics.onJob });
   const context: Context = {
@@ -118,16 +118,35 @@ export async function createCoordinator(
   };
 }
 
-/** Opens the database and applies the migrations that it lacks. For `migrate` too. */
+type DatabaseParts = Pick<CoordinatorParts, 'clock' | 'random' | 'log'>;
+
+/** Opens the database and applies the migrations that it lacks; says which. Throws DATABASE_NEWER. */
 export async function openMigrated(
   config: CoordinatorConfig,
-  { clock, random, log }: Pick<CoordinatorParts, 'clock' | 'random' | 'log'>,
-  onApplied: (names: string[]) => void = () => undefined,
-): Promise<Database> {
+  parts: DatabaseParts,
+): Promise<{ db: Database; applied: string[] }> {
   makeFolder(dirname(config.databaseFile));
-  const db = openDatabase({ file: config.databaseFile, clock, random, log });
+  const db = openDatabase({ file: config.databaseFile, ...parts });
   try {
-    onApplied(await migrate(db, clock, MIGRATIONS));
+    return { db, applied: await migrate(db, parts.clock, MIGRATIONS) };
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+/** Opens a database that is there and up to date. Throws DATABASE_UNUSABLE, DATABASE_OLDER and DATABASE_NEWER. */
+export async function openCurrent(config: CoordinatorConfig, parts: DatabaseParts): Promise<Database> {
+  if (!existsSync(config.databaseFile))
+    throw new AppError('DATABASE_UNUSABLE', `There is no database ${config.databaseFile} yet.`, {
+      remedy: 'Start the coordinator once, or run dc-coordinator migrate.',
+    });
+  const db = openDatabase({ file: config.databaseFile, ...parts });
+  try {
+    const applied = await appliedMigrations(db.read);
+    const known = MIGRATIONS.map(({ name }) => name);
+    if (applied.some((name) => !known.includes(name))) throw new AppError('DATABASE_NEWER');
+    if (applied.length < known.length) throw new AppError('DATABASE_OLDER');
     return db;
   } catch (error) {
     await db.close();

@@ -3,6 +3,7 @@
  * wrong file and docs/configuration.md show.
  */
 import { Type, type Static, type TProperties } from 'typebox';
+import { LOG_LEVELS } from '../lib/log.ts';
 
 const closed = <P extends TProperties>(properties: P, description: string) =>
   Type.Object(properties, { additionalProperties: false, description });
@@ -43,6 +44,10 @@ export const RawConfigSchema = closed(
         examples: ['/var/lib/dc-coordinator/coordinator.key'],
       }),
     ),
+    log_level: Type.Enum([...LOG_LEVELS], {
+      description: 'what is logged, on standard error; debug has a line for every request',
+      default: 'info',
+    }),
     listen: closed(
       {
         host: Type.String({ minLength: 1, description: 'the address to listen on', default: '127.0.0.1' }),

@@ -1,9 +1,13 @@
 /** The coordinator's settings after loading: validated, with defaults. config-schema.ts says what may be written. */
+import type { LogLevel } from '../lib/log.ts';
+
+/** See config-schema.ts for what each means to an operator. */
 export interface CoordinatorConfig {
   /** Name of this installation ("prod", "demo"); part of seals, orders and records, so that two never mix. */
   environment: string;
   /** The address that renters and agents use; no trailing slash. */
   publicUrl: string;
+  logLevel: LogLevel;
   listen: { host: string; port: number };
   /** Proxies in front, as addresses or networks, whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[];

@@ -90,6 +90,7 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
   return {
     environment: raw.environment,
     publicUrl: new URL(raw.public_url).origin,
+    logLevel: raw.log_level,
     listen: { host: raw.listen.host, port: overrides.port ?? raw.listen.port },
     trustedProxies: raw.listen.trusted_proxies,
     metricsPort: raw.metrics.enabled ? raw.metrics.port : null,

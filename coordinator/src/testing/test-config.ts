@@ -7,6 +7,7 @@ export function testConfig(folder: string, change: Partial<CoordinatorConfig> = 
   return {
     environment: 'test',
     publicUrl: 'http://127.0.0.1:8787',
+    logLevel: 'info',
     listen: { host: '127.0.0.1', port: 0 },
     trustedProxies: [],
     metricsPort: null,

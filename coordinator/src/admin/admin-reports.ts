@@ -1,0 +1,59 @@
+/** What the operator asks the database on the machine itself. Each returns the text to print. */
+import { AppError } from '@dc/shared/errors';
+import { findKey } from '../accounts/account-store.ts';
+import type { Database, Reader } from '../database/database.ts';
+import { rowsNeedingAttention } from '../jobs/outbox.ts';
+import { verifyLedger } from '../payments/ledger-verify.ts';
+
+/** A text, and whether what it says is good. */
+export interface AdminReport {
+  text: string;
+  isGood: boolean;
+}
+
+/** Recomputes the ledger. */
+export async function reportLedger(db: Database): Promise<AdminReport> {
+  const { sets, postings, firstProblem } = await verifyLedger(db);
+  const counted = `${String(sets)} sets, ${String(postings)} postings`;
+  return firstProblem === null
+    ? { text: `The ledger adds up: ${counted}.`, isGood: true }
+    : { text: `The ledger does not add up (${counted}): ${firstProblem}`, isGood: false };
+}
+
+/** Makes the account of a key an admin; again is a success. Throws ACCOUNT_NOT_FOUND and KEY_REVOKED. */
+export async function grantAdmin(db: Database, publicKey: string): Promise<AdminReport> {
+  const account = await db.write(async (trx) => {
+    const key = await findKey(trx, publicKey);
+    if (key === null) throw new AppError('ACCOUNT_NOT_FOUND', `No account has the key ${publicKey}.`);
+    if (key.revoked_at !== null) throw new AppError('KEY_REVOKED');
+    await trx.updateTable('accounts').set({ is_admin: 1 }).where('pubkey', '=', key.account_pubkey).execute();
+    return key.account_pubkey;
+  });
+  return { text: `The account ${account} is an admin from now on.`, isGood: true };
+}
+
+const TABLES = ['accounts', 'providers', 'pools', 'agents', 'offerings', 'contracts', 'records'] as const;
+const STUCK_MAX = 20;
+
+/** How many of each thing there are, and what waits for a person. */
+export async function reportStats(reader: Reader): Promise<AdminReport> {
+  const lines: string[] = [];
+  for (const table of TABLES) {
+    const { count } = await reader
+      .selectFrom(table)
+      .select((expression) => expression.fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow();
+    lines.push(`${table.padEnd(12)} ${String(count)}`);
+  }
+  const states = await reader
+    .selectFrom('contracts')
+    .select(['state', (expression) => expression.fn.countAll<number>().as('count')])
+    .groupBy('state')
+    .orderBy('state')
+    .execute();
+  for (const { state, count } of states) lines.push(`  ${state.padEnd(10)} ${String(count)}`);
+  const stuck = await rowsNeedingAttention(reader, STUCK_MAX);
+  for (const row of stuck)
+    lines.push(`needs attention: ${row.topic} ${row.key}, ${String(row.attempts)} attempts`);
+  return { text: lines.join('\n'), isGood: stuck.length === 0 };
+}
