@@ -16,9 +16,8 @@ export interface SshIdentity {
   remove(): void;
 }
 
-/** Makes a key pair with ssh-keygen. */
-export async function makeSshIdentity(): Promise<SshIdentity> {
-  const folder = mkdtempSync(join(tmpdir(), 'dc-ssh-'));
+/** Makes a key pair with ssh-keygen, in `folder` or in a temporary one. */
+export async function makeSshIdentity(folder = mkdtempSync(join(tmpdir(), 'dc-ssh-'))): Promise<SshIdentity> {
   const keyFile = join(folder, 'id_ed25519');
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'renter', '-f', keyFile]);
   return {

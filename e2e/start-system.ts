@@ -24,8 +24,10 @@ export interface SystemOptions {
   fresh?: boolean;
   /** Restarts a program that ends by itself. Tests that kill one on purpose leave this off. */
   supervise?: boolean;
-  /** TOML lines added to the coordinator's configuration (limits for a benchmark, say). */
+  /** TOML tables instead of the demonstration's own rate limits (for a benchmark, say). */
   coordinatorToml?: string;
+  /** Where /metrics is served; any port unless given. */
+  metricsPort?: number;
   programs?: { coordinator: string; agent: string };
 }
 
@@ -150,23 +152,33 @@ async function setUpAgent(setup: {
   if (code !== 0) throw new Error(`dc-agent setup token failed:\n${output}`);
 }
 
-function coordinatorToml(url: string, port: number, dataDir: string, extra: string): string {
-  return `# Written by npm start.
+function coordinatorToml(options: SystemOptions, url: string, dataDir: string): string {
+  return `# Written by npm start at every start.
 environment = "demo"
 public_url = "${url}"
-database_file = ${JSON.stringify(join(dataDir, 'coordinator.db'))}
-key_file = ${JSON.stringify(join(dataDir, 'coordinator.key'))}
+data_dir = ${JSON.stringify(dataDir)}
 
 [listen]
 host = "127.0.0.1"
-port = ${String(port)}
+port = ${String(options.port)}
+
+[metrics]
+port = ${String(options.metricsPort ?? 0)}
 
 [payments]
 test = true
 
-${extra}
+${options.coordinatorToml ?? DEMO_LIMITS}
 `;
 }
+
+// One person plays all the parts here, from one address. A short lease, so that a killed agent is soon back at work.
+const DEMO_LIMITS = `[agents]
+lease_ttl_s = 15
+
+[rate_limits]
+per_key = 3000
+per_address = 3000`;
 
 function loadSeed(file: string): Uint8Array {
   if (!existsSync(file)) writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
