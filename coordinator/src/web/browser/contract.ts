@@ -66,7 +66,7 @@ function render(): void {
 
 /** The markup without what ticks, which times.ts writes. */
 function withoutCounters(markup: string): string {
-  return markup.replace(/(data-(?:since|until)="[^"]*">)[^<]*/g, '$1');
+  return markup.replace(/(data-(?:since|until)="[^"]*"\s*>)[^<]*/g, '$1');
 }
 
 /** True once nothing can change any more: ended, the money is back, the instance is gone. */

@@ -35,7 +35,7 @@ export const CONTRACT_PARTS: Readonly<Record<string, (view: ContractView) => Htm
   'part-history': renderHistory,
 };
 
-function renderStatus({ contract, now }: ContractView): Html {
+function renderStatus({ contract }: ContractView): Html {
   const text = stateText(contract.state);
   const money = moneyOutcome(contract, contract.refunded === null ? null : moneyText(contract.refunded));
   const release = releaseText(contract);
