@@ -2,7 +2,7 @@ import { AppError } from '@dc/shared/errors';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openJournalReader } from './journal/open-journal.ts';
-import { settle } from './testing/manual-clock.ts';
+import { settle } from '@dc/shared/testing/manual-clock';
 import { Installation } from './testing/installation.ts';
 import { tempDirs } from './testing/temp-dir.ts';
 import { journalFile } from './config/paths.ts';

@@ -4,7 +4,7 @@ import { isAppError } from '@dc/shared/errors';
 import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../lib/system-clock.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { ManualClock } from '@dc/shared/testing/manual-clock';
 import { probeSshOn, readHostKey } from './probe-ssh.ts';
 import { readBanner } from './read-banner.ts';
 

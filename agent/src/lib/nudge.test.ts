@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { ManualClock } from '@dc/shared/testing/manual-clock';
 import { Nudge } from './nudge.ts';
 
 const never = new AbortController().signal;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Journal } from '../journal/journal.ts';
 import { openJournal } from '../journal/open-journal.ts';
 import { SILENT } from '../lib/log.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { ManualClock } from '@dc/shared/testing/manual-clock';
 import { seededRandom } from '../testing/seeded-random.ts';
 import { Contact } from './contact.ts';
 import { FACTS, readTimeFact } from './facts.ts';

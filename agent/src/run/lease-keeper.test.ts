@@ -1,6 +1,6 @@
 import { AppError } from '@dc/shared/errors';
 import { afterEach, describe, expect, it } from 'vitest';
-import { settle } from '../testing/manual-clock.ts';
+import { settle } from '@dc/shared/testing/manual-clock';
 import { Installation } from '../testing/installation.ts';
 import { tempDirs } from '../testing/temp-dir.ts';
 

@@ -6,7 +6,7 @@ import { readEnvironment } from '../config/environment.ts';
 import { openJournal } from '../journal/open-journal.ts';
 import { systemClock } from '../lib/system-clock.ts';
 import { SILENT } from '../lib/log.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { ManualClock } from '@dc/shared/testing/manual-clock';
 import { seededRandom } from '../testing/seeded-random.ts';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { Contact } from './contact.ts';

@@ -11,7 +11,7 @@ import { MemoryBackend } from '../provisioners/memory/memory-backend.ts';
 import { MemoryProvisioner } from '../provisioners/memory/memory-provisioner.ts';
 import type { Provisioner } from '../provisioners/provisioner.ts';
 import { createAgent, type Agent, type AgentDependencies } from '../wiring.ts';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock } from '@dc/shared/testing/manual-clock';
 import { ENVIRONMENT, MemoryCoordinator } from './memory-coordinator.ts';
 import { seededRandom } from './seeded-random.ts';
 

@@ -1,0 +1,66 @@
+/** `dc-agent test-provision`: proves that this machine can deliver, before anybody pays for it. */
+import { readFileSync } from 'node:fs';
+import { AppError } from '@dc/shared/errors';
+import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
+import { flagOption, textOption, type Command } from '../lib/command.ts';
+import { EXIT } from '../lib/exit-code.ts';
+
+export const testProvisionCommand: Command = {
+  name: 'test-provision',
+  summary: 'make one real instance and destroy it again, with times',
+  description:
+    'Makes one small instance through the real driver, waits until its SSH server answers, and destroys it again. ' +
+    'Works beside a running agent and tells the coordinator nothing.',
+  options: [
+    {
+      flags: '--ssh-pubkey <file>',
+      description: 'the SSH public key that may log in; without it nobody can',
+    },
+    { flags: '--keep', description: 'keep the instance until Ctrl-C, to log in to it' },
+    { flags: '--json', description: 'print JSON' },
+  ],
+  async run(input, world) {
+    const { clock, random } = world;
+    const asJson = flagOption(input, 'json');
+    const keyFile = textOption(input, 'sshPubkey');
+    const { loadConfig } = await import('../config/load-config.ts');
+    const { loadKeys } = await import('../config/key-files.ts');
+    const { probeSshOn } = await import('../health/probe-ssh.ts');
+    const { testProvision } = await import('./test-provision.ts');
+    const { describeHostKey } = await import('../provisioners/ssh-host-key.ts');
+    const config = await loadConfig(input.configFile);
+    // A key without a private half: nobody is let in.
+    const nobody = describeHostKey(Buffer.from(config.providerKey, 'hex')).hostKey;
+    const stages = await testProvision({
+      clock,
+      random,
+      config,
+      keys: loadKeys(config.keyDir),
+      probeSsh: probeSshOn(clock),
+      sshPublicKey: keyFile === null ? nobody : readSshKey(keyFile),
+      onStage: ({ name, durationMs }) => {
+        if (!asJson) world.print(`✓ ${name.padEnd(18)} ${durationMs.toFixed(0).padStart(7)} ms`);
+      },
+      whileUp: async ({ host, port, user, hostKeyFingerprint }) => {
+        if (!asJson) world.print(`  ssh -p ${port} ${user}@${host}   # host key ${hostKeyFingerprint}`);
+        if (!flagOption(input, 'keep')) return;
+        if (!asJson) world.print('  It stays until Ctrl-C.');
+        await world.signalled();
+      },
+    });
+    if (asJson) {
+      const said = stages.map(({ name, durationMs }) => ({ name, duration_ms: Math.round(durationMs) }));
+      world.print(JSON.stringify({ ok: true, stages: said }));
+    }
+    return EXIT.ok;
+  },
+};
+
+function readSshKey(file: string): string {
+  try {
+    return parseSshPublicKey(readFileSync(file, 'utf8')).line;
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw new AppError('COMMAND_USAGE', `The SSH key file ${file} cannot be read.`, { cause: error });
+  }
+}

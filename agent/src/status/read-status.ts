@@ -1,0 +1,80 @@
+/** What the journal says of the agent on this machine: read beside a running agent, or without one. */
+import type { JournalReader } from '../journal/journal.ts';
+import { FACTS, readJsonFact, readTimeFact, type BackendSeen, type RunningProcess } from '../run/facts.ts';
+
+/** Written every 15 s: three missing ones, and then some, mean that nothing writes. */
+const ALIVE_MS_MAX = 60_000;
+/** Counting further tells nobody more. */
+const OUTBOX_COUNTED_MAX = 10_000;
+
+/** The form of `status --json`; stable. Times are RFC 3339. */
+export interface StatusReport {
+  readonly running: boolean;
+  readonly process: RunningProcess | null;
+  readonly alive_at: string | null;
+  /** Why the agent last ended itself. */
+  readonly stopped_because: { code: string; detail: string; remedy: string; at: string } | null;
+  readonly coordinator: { readonly last_contact_at: string | null; readonly contact_lost_at: string | null };
+  readonly backend: BackendSeen | null;
+  readonly instances: readonly {
+    contract_id: string;
+    phase: string;
+    host: string | null;
+    port: number | null;
+    changed_at: string;
+  }[];
+  readonly open_work: readonly { contract_id: string; saga: string; since: string }[];
+  readonly outbox: { readonly records: number; readonly returns: number; readonly oldest_at: string | null };
+}
+
+/** Reads it. `isAlive` asks the operating system whether a process exists. */
+export function readStatus(
+  journal: JournalReader,
+  nowMs: number,
+  isAlive: (pid: number) => boolean,
+): StatusReport {
+  const aliveAt = readTimeFact(journal, FACTS.aliveAt);
+  const process = readJsonFact<RunningProcess>(journal, FACTS.process);
+  const isFresh = aliveAt !== null && Math.abs(nowMs - aliveAt) <= ALIVE_MS_MAX;
+  const records = journal.undeliveredRecords(OUTBOX_COUNTED_MAX);
+  return {
+    running: isFresh && process !== null && isAlive(process.pid),
+    process,
+    alive_at: time(aliveAt),
+    stopped_because: readJsonFact(journal, FACTS.stoppedBecause),
+    coordinator: {
+      last_contact_at: time(readTimeFact(journal, FACTS.lastContactAt)),
+      contact_lost_at: time(readTimeFact(journal, FACTS.contactLostAt)),
+    },
+    backend: readJsonFact<BackendSeen>(journal, FACTS.backend),
+    instances: journal.instances(['running', 'stopped']).map(({ contractId, phase, ssh, changedAt }) => ({
+      contract_id: contractId,
+      phase,
+      host: ssh?.host ?? null,
+      port: ssh?.port ?? null,
+      changed_at: new Date(changedAt).toISOString(),
+    })),
+    open_work: journal.contractIds('live').flatMap((contractId) => {
+      const saga = journal.contract(contractId)?.sagas.find(({ finished }) => finished === null);
+      if (saga === undefined) return [];
+      return [{ contract_id: contractId, saga: saga.name, since: new Date(saga.createdAt).toISOString() }];
+    }),
+    outbox: {
+      records: records.length,
+      returns: journal.undeliveredReturns(OUTBOX_COUNTED_MAX).length,
+      oldest_at: time(records[0]?.at ?? null),
+    },
+  };
+}
+
+/** Whether a process exists, ours or another user's. */
+export function isProcessAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());

@@ -1,0 +1,106 @@
+/** `dc-agent why`: why a contract is where it is, from the journal alone. */
+import { AppError } from '@dc/shared/errors';
+import type { Config } from '../config/config-schema.ts';
+import type { JournalReader } from '../journal/journal.ts';
+import { flagOption, type Command } from '../lib/command.ts';
+import { EXIT } from '../lib/exit-code.ts';
+import { renderTable } from '../lib/render-table.ts';
+import type { Explanation } from '../reconcile/explain.ts';
+import type { SagaParts } from '../sagas/saga-parts.ts';
+
+export const whyCommand: Command = {
+  name: 'why',
+  summary: 'explain what the agent does, or does not do, about a contract',
+  description:
+    'Says what is wanted of a contract, what is there, what comes next, what blocks it since when, and what was ' +
+    'tried. Reads the journal only, beside a running agent or without one. The beginning of the id is enough.',
+  args: [{ flags: '<contract>', description: 'the id of the contract, or its beginning' }],
+  options: [{ flags: '--json', description: 'print JSON' }],
+  async run(input, world) {
+    const { loadConfig } = await import('../config/load-config.ts');
+    const config = await loadConfig(input.configFile);
+    const { openJournalReader } = await import('../journal/open-journal.ts');
+    const { journalFile } = await import('../config/paths.ts');
+    const journal = openJournalReader(journalFile(config.stateDir));
+    try {
+      const contractId = findContract(journal, input.args[0] ?? '');
+      const explanation = await explainContract(journal, contractId, config, world.clock.now());
+      if (flagOption(input, 'json')) world.print(JSON.stringify(explanation));
+      else for (const line of renderExplanation(explanation)) world.print(line);
+      return EXIT.ok;
+    } finally {
+      journal.close();
+    }
+  },
+};
+
+function findContract(journal: JournalReader, start: string): string {
+  const found = journal.contractIds('all').filter((id) => id.startsWith(start.toLowerCase()));
+  const [only, ...others] = found;
+  if (only === undefined) {
+    throw new AppError('CONTRACT_NOT_FOUND', `This agent has never had an order for a contract ${start}.`, {
+      remedy: 'Check the id; another agent of the pool may serve this contract.',
+    });
+  }
+  if (others.length > 0)
+    throw new AppError('COMMAND_USAGE', `${found.length} contracts begin with ${start}.`);
+  return only;
+}
+
+async function explainContract(
+  journal: JournalReader,
+  contractId: string,
+  { limits }: Config,
+  now: number,
+): Promise<Explanation> {
+  const { explain } = await import('../reconcile/explain.ts');
+  const { desiredOf } = await import('../reconcile/desired.ts');
+  const { allSagas } = await import('../sagas/all-sagas.ts');
+  const view = journal.contract(contractId);
+  if (view === null) throw new AppError('CONTRACT_NOT_FOUND');
+  // Definitions are looked at and never run: their parts are not needed.
+  const definitions = allSagas({ sshTimeoutMs: limits.sshTimeoutMs } as SagaParts);
+  const atWork = journal
+    .contractIds('live')
+    .filter((id) => id !== contractId && journal.contract(id)?.sagas.some((saga) => saga.finished === null));
+  return explain({
+    view,
+    desired: desiredOf(view),
+    observed: {
+      existence: { existence: 'unknown', reason: 'only the running agent asks the backend' },
+      at: 0,
+    },
+    now,
+    definitionOf: ({ name, version }) =>
+      definitions.find((definition) => definition.name === name && definition.version === version) ?? null,
+    slotFree: atWork.length < limits.parallel,
+    destructionPaused: false,
+  });
+}
+
+/** For people. */
+function renderExplanation(explanation: Explanation): string[] {
+  const { blocked_by: blocked, since, command, last_attempts: attempts } = explanation;
+  const rows = [
+    ['contract', explanation.contract_id],
+    ['wanted', explanation.desired],
+    ['there is', explanation.observed],
+    ['next', explanation.next_step],
+  ];
+  if (blocked !== null) {
+    rows.push(['blocked by', `${blocked.text} [${blocked.code}]`]);
+    if (since !== null) rows.push(['since', since]);
+    rows.push(['what to do', blocked.remedy]);
+  }
+  if (command !== null) rows.push(['command', command]);
+  const lines = renderTable(rows);
+  if (attempts.length === 0) return lines;
+  const tries = attempts.map((attempt) => [
+    attempt.at,
+    `${attempt.isUndo ? 'undo of ' : ''}${attempt.saga}/${attempt.step}`,
+    `try ${attempt.attempt}`,
+    attempt.outcome,
+    attempt.code === null ? '' : `${attempt.detail ?? ''} [${attempt.code}]`,
+  ]);
+  return [...lines, '', 'last attempts', ...renderTable(tries, '  ')];
+}
