@@ -5,13 +5,15 @@
  */
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { WireAccess } from '@dc/shared/wire/contract';
+import { isLoopback } from '../config/loopback.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { defineTopic } from '../jobs/outbox.ts';
 import { HOUR_MS } from './contract-rules.ts';
 import { moveContract } from './contract-service.ts';
 import { findContract, type ContractRow } from './contract-store.ts';
-import { mayProbe, probeHostKey } from './probe-ssh.ts';
+import { mayProbe } from './may-probe.ts';
+import { probeHostKey } from './probe-ssh.ts';
 
 /** Deliveries to look at; the key of the row is the contract's id. */
 export const VERIFY_TOPIC = defineTopic<Record<string, never>>('contract.verify');
@@ -47,10 +49,12 @@ export async function verifyDelivery(context: Context, contractId: string): Prom
 
 /** The fingerprint that the coordinator sees there, or `unreachable` once it has tried for long enough. */
 async function look(context: Context, contract: ContractRow, access: WireAccess): Promise<string> {
-  const loopback = ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(context.config.publicUrl).hostname);
-  if (!mayProbe(access.host, loopback)) return 'unreachable';
+  const { host, port, host_key } = access;
+  // On one machine for a trial, instances are on loopback; in production nobody's are.
+  if (!mayProbe(host, isLoopback(new URL(context.config.publicUrl).hostname))) return 'unreachable';
+  const [keyType = ''] = host_key.split(' ');
   try {
-    return await probeHostKey({ host: access.host, port: access.port, timeoutMs: PROBE_TIMEOUT_MS });
+    return await probeHostKey({ host, port, keyType, timeoutMs: PROBE_TIMEOUT_MS });
   } catch (error) {
     if (!isAppError(error, 'INSTANCE_UNREACHABLE')) throw error;
     const reportedAt = contract.provisioned_at ?? contract.state_since_at;
