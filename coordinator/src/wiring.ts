@@ -92,7 +92,7 @@ export async function createCoordinator(
     random,
     key,
     log,
-    signals: new Signals(db, clock),
+    signals: new Signals({ db, clock, log }),
     outbox: createOutbox({ clock, onCommitted: () => jobs.wake() }),
     ledger: createLedgerStore({ clock, random }),
     streams: new EventStreams(clock),

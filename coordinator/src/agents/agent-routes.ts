@@ -17,7 +17,7 @@ import { closed, listOf, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/co
 import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
 import { findHead } from '../evidence/record-store.ts';
-import type { AgentPrincipal, Principal } from '../http/principal.ts';
+import { agentOf, type Principal } from '../http/principal.ts';
 import { readRoute, streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
 import { revokeAgent, saveHeartbeat } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
@@ -192,9 +192,4 @@ function pendingRoutes(context: Context): Route[] {
 function providerOf(principal: Principal): string | null {
   if (principal.kind === 'account') return principal.account;
   return principal.kind === 'agent' ? principal.provider : null;
-}
-
-function agentOf(principal: Principal): AgentPrincipal {
-  if (principal.kind !== 'agent') throw new Error('the route admits only agents');
-  return principal;
 }

@@ -1,7 +1,7 @@
 /** The SQL of agents: registration, heartbeats, who is online. */
 import type { Selectable } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
-import type { AgentsTable, GrantsTable } from '../database/tables-spine.ts';
+import type { AgentsTable } from '../database/tables-spine.ts';
 
 export type AgentRow = Selectable<AgentsTable>;
 
@@ -14,13 +14,6 @@ export async function findAgent(reader: Reader, publicKey: string): Promise<Agen
 
 export async function insertAgent(trx: Transaction, row: AgentRow): Promise<void> {
   await trx.insertInto('agents').values(row).execute();
-}
-
-export async function findGrant(reader: Reader, setupKey: string): Promise<GrantsTable | null> {
-  return (
-    (await reader.selectFrom('grants').selectAll().where('setup_key', '=', setupKey).executeTakeFirst()) ??
-    null
-  );
 }
 
 /** Marks the grant as used by this agent; false where it was used before. */

@@ -10,7 +10,8 @@ import { AppError } from '@dc/shared/errors';
 import type { RegisterAgent, WireRegistration } from '@dc/shared/wire/agent';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import { findAgent, findGrant, insertAgent, useGrant, type AgentRow } from './agent-store.ts';
+import { findGrant } from '../offerings/provider-store.ts';
+import { findAgent, insertAgent, useGrant, type AgentRow } from './agent-store.ts';
 
 /** Registers `agentKey`. Doing it again with the same delegation answers the same; everything else is refused. */
 export async function registerAgent(
@@ -34,7 +35,8 @@ export async function registerAgent(
   if (delegation.agentKey !== agentKey)
     throw new AppError('GRANT_INVALID', 'The delegation is for another agent key.');
   const now = context.clock.now();
-  if (delegation.tokenExpiresAt <= now) throw new AppError('GRANT_EXPIRED');
+  if (delegation.tokenExpiresAt <= now || (delegation.expiresAt !== null && delegation.expiresAt <= now))
+    throw new AppError('GRANT_EXPIRED');
   if (!(await useGrant(trx, grant.setup_key, agentKey))) throw new AppError('GRANT_USED');
   const agent: AgentRow = {
     public_key: agentKey,

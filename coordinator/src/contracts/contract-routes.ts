@@ -14,7 +14,7 @@ import {
 import type { Context } from '../context.ts';
 import type { Reader } from '../database/database.ts';
 import { listContractRecords } from '../evidence/record-store.ts';
-import type { AccountPrincipal, Principal } from '../http/principal.ts';
+import { accountOf, type Principal } from '../http/principal.ts';
 import { readRoute, streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
 import { payContract } from '../payments/payment-service.ts';
 import type { PaymentProvider } from '../payments/payment-provider.ts';
@@ -201,9 +201,4 @@ async function visibleContract(reader: Reader, id: string, principal: Principal)
   const row = await findContract(reader, id);
   if (row === null || !maySee(principal, row)) throw new AppError('CONTRACT_NOT_FOUND');
   return row;
-}
-
-function accountOf(principal: Principal): AccountPrincipal {
-  if (principal.kind !== 'account') throw new Error('the route admits only accounts');
-  return principal;
 }

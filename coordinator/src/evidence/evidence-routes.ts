@@ -12,7 +12,7 @@ import {
 import { closed, PublicKey, Uuid } from '@dc/shared/wire/common';
 import type { AgentPermission } from '@dc/shared/delegation/delegation';
 import type { Context } from '../context.ts';
-import type { AgentPrincipal, Principal } from '../http/principal.ts';
+import { agentOf } from '../http/principal.ts';
 import { streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
 import { streamEvidence } from './evidence-export.ts';
 import { parseRecords, takeRecords } from './record-service.ts';
@@ -96,9 +96,4 @@ function recordRoute(
       return { status: 200, body: { result: results[0] as WireRecordResult, checkpoint } };
     },
   });
-}
-
-function agentOf(principal: Principal): AgentPrincipal {
-  if (principal.kind !== 'agent') throw new Error('the route admits only agents');
-  return principal;
 }

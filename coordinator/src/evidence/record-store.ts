@@ -49,7 +49,7 @@ export async function findFaults(reader: Reader, agentKey: string): Promise<Chai
   return row ?? { agent_key: agentKey, gap_from_seq: null, fork_at_seq: null };
 }
 
-/** Notes that records are missing from `fromSeq` on. The note goes by itself once they have come: see `hasGap`. */
+/** Notes that records are missing from `fromSeq` on. The note goes by itself once they have come: see `summarizeChain`. */
 export async function noteGap(trx: Transaction, agentKey: string, fromSeq: number): Promise<void> {
   await trx
     .insertInto('chain_faults')

@@ -52,3 +52,9 @@ export function accountOf(principal: Principal): AccountPrincipal {
   if (principal.kind !== 'account') throw new Error('the route admits only accounts');
   return principal;
 }
+
+/** The agent of a route that admits only agents. */
+export function agentOf(principal: Principal): AgentPrincipal {
+  if (principal.kind !== 'agent') throw new Error('the route admits only agents');
+  return principal;
+}

@@ -4,37 +4,47 @@
  * accelerate: a stream that missed one still reads the truth when it next looks.
  */
 import { sql } from 'kysely';
+import type { BaseLogger } from 'pino';
 import type { CancelTimer, Clock } from '@dc/shared/clock';
 import type { Database, Reader, Transaction } from '../database/database.ts';
 
-/** What a signal is about: `contract` by id, `pool` by id (there is work), `renter` and `provider` by public key. */
-export type SignalTopic = 'contract' | 'pool' | 'renter' | 'provider';
+/** What a signal is about: `contract` by id, `pool` by id (there is work). */
+export type SignalTopic = 'contract' | 'pool';
 
-// How late a stream may learn of what another process wrote. One indexed read each time.
+/** How late a stream may learn of what another process wrote. One indexed read each time. */
 const POLL_MS = 500;
-// Rows older than this have been read by every process that is alive.
+/** Rows older than this have been read by every process that is awake. */
 const KEEP_MS = 60_000;
 
+/** Must not throw: it is called between others'. */
 type Listener = () => void;
 
+export interface SignalsOptions {
+  db: Pick<Database, 'read'>;
+  clock: Clock;
+  log: Pick<BaseLogger, 'error'>;
+}
+
 export class Signals {
-  readonly #db: Database;
-  readonly #clock: Clock;
+  readonly #options: SignalsOptions;
   readonly #listeners = new Map<string, Set<Listener>>();
   #lastId = 0;
+  /** When the rows up to `#lastId` had been read, on the wall clock, as rows are dated by it. */
+  #readAt = 0;
   #reading: Promise<void> | null = null;
   #again = false;
   #cancelPoll: CancelTimer | null = null;
   #started = false;
 
-  constructor(db: Database, clock: Clock) {
-    this.#db = db;
-    this.#clock = clock;
+  constructor(options: SignalsOptions) {
+    this.#options = options;
   }
 
   /** Starts listening to what is written from now on. */
   async start(): Promise<void> {
-    const row = await this.#db.read
+    const { db, clock } = this.#options;
+    this.#readAt = clock.now();
+    const row = await db.read
       .selectFrom('signals')
       .select(sql<number>`coalesce(max(id), 0)`.as('last'))
       .executeTakeFirst();
@@ -53,10 +63,7 @@ export class Signals {
 
   /** Records, in `trx`, that something changed; listeners hear of it after the commit. */
   async emit(trx: Transaction, topic: SignalTopic, key: string): Promise<void> {
-    await trx
-      .insertInto('signals')
-      .values({ topic, key, at: this.#clock.now() })
-      .execute();
+    await trx.insertInto('signals').values({ topic, key, at: this.#options.clock.now() }).execute();
     trx.afterCommit(() => this.wake());
   }
 
@@ -96,18 +103,26 @@ export class Signals {
   }
 
   async #read(): Promise<void> {
-    const rows = await newerThan(this.#db.read, this.#lastId);
-    const names = new Set<string>();
-    for (const row of rows) {
-      this.#lastId = row.id;
-      names.add(`${row.topic}:${row.key}`);
+    const { db, clock, log } = this.#options;
+    const now = clock.now();
+    let names: Iterable<string>;
+    try {
+      const rows = await newerThan(db.read, this.#lastId);
+      this.#lastId = rows.at(-1)?.id ?? this.#lastId;
+      // A process that slept for so long may have missed rows that were pruned: then everybody looks.
+      const isLate = now - this.#readAt >= KEEP_MS;
+      names = isLate ? [...this.#listeners.keys()] : new Set(rows.map(({ topic, key }) => `${topic}:${key}`));
+      this.#readAt = now;
+    } catch (error) {
+      log.error({ err: error }, 'signals could not be read: the next poll tries again');
+      return;
     }
     for (const name of names) for (const listener of [...(this.#listeners.get(name) ?? [])]) listener();
   }
 
   #schedulePoll(): void {
     if (!this.#started) return;
-    this.#cancelPoll = this.#clock.schedule(POLL_MS, () => {
+    this.#cancelPoll = this.#options.clock.schedule(POLL_MS, () => {
       this.wake();
       this.#schedulePoll();
     });
