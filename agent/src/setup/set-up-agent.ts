@@ -26,8 +26,10 @@ import { readKept, type Kept } from './read-kept.ts';
 export interface SetupAnswers {
   readonly token: string;
   readonly coordinatorUrl: string;
-  /** The configuration file to write. Keys go into `keys` beside it. */
+  /** The configuration file to write. */
   readonly output: string;
+  /** Where keys go; null for `keys` beside the configuration. */
+  readonly keyDir: string | null;
   readonly stateDir: string;
   readonly provisioner: string;
   readonly label: string | null;
@@ -66,7 +68,11 @@ interface Place {
 export async function setUpAgent(answers: SetupAnswers, parts: SetupParts): Promise<SetupOutcome> {
   const token = parseSetupToken(answers.token);
   const output = resolve(answers.output);
-  const place: Place = { output, keyDir: join(dirname(output), 'keys'), stateDir: resolve(answers.stateDir) };
+  const place: Place = {
+    output,
+    keyDir: resolve(answers.keyDir ?? join(dirname(output), 'keys')),
+    stateDir: resolve(answers.stateDir),
+  };
   const { options } = (await checkConfigText(draftConfig(answers, place, token), output)).provisioner;
 
   const fetched = await parts.registrar.fetchGrant(token.setupKey.publicKey, parts.signal);

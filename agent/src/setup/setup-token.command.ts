@@ -26,6 +26,7 @@ export const setupTokenCommand: Command = {
       defaultValue: CONFIG_FILE_DEFAULT,
     },
     { flags: '--state-dir <dir>', description: 'where the journal goes', defaultValue: STATE_DIR_DEFAULT },
+    { flags: '--key-dir <dir>', description: 'where the keys go; beside the configuration unless given' },
     {
       flags: '--provisioner <kind>',
       description: 'the backend that instances run on',
@@ -47,6 +48,7 @@ export const setupTokenCommand: Command = {
       token: token.slice(0, TOKEN_CHARS_MAX),
       coordinatorUrl,
       output,
+      keyDir: textOption(input, 'keyDir'),
       stateDir: textOption(input, 'stateDir') ?? STATE_DIR_DEFAULT,
       provisioner: textOption(input, 'provisioner') ?? 'local',
       label: textOption(input, 'label'),
