@@ -176,10 +176,15 @@ export class RunningAgent {
       ? [error.code, error.message, error.remedy]
       : ['INTERNAL_BUG', 'A bug ended the agent.', 'See the log.'];
     const reason = JSON.stringify({ code, detail, remedy, at: new Date(clock.now()).toISOString() });
+    this.#tell(FACTS.stoppedBecause, reason);
+  }
+
+  /** Leaves a word for `dc-agent status`. The journal may be the very thing that fails: then the log has it. */
+  #tell(fact: string, value: string): void {
     try {
-      this.#parts?.journal.write('agent.failed', (writer) => writer.setFact(FACTS.stoppedBecause, reason));
-    } catch (failure) {
-      log.error({ err: failure }, 'agent.failed.unwritten'); // The journal may be what failed.
+      this.#parts?.journal.write('agent.tell', (writer) => writer.setFact(fact, value));
+    } catch (error) {
+      this.#options.log.error({ fact, value, err: error }, 'journal.unwritten');
     }
   }
 
@@ -207,6 +212,7 @@ export class RunningAgent {
     await parts.keeper.idle();
     await parts.coordinator.close();
     await parts.provisioner.close();
+    this.#tell(FACTS.process, '');
     parts.journal.close();
     log.info({}, 'agent.stopped');
   }
