@@ -3,7 +3,16 @@
  * Everything is bundled but what is native; parts that are imported late stay files of their own. The same sources
  * give the same bytes.
  */
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { build, type Metafile } from 'esbuild';
 import { writeLicences } from './third-party-licences.ts';
@@ -63,6 +72,21 @@ async function bundle(workspace: Workspace, outdir: string): Promise<Metafile> {
   return metafile;
 }
 
+/** The files that the browser's modules are made of: their packages are carried inside the web assets. */
+async function findWebInputs(): Promise<string[]> {
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: globSync('coordinator/src/web/browser/*.ts', { cwd: ROOT }).sort(),
+    outdir: 'out', // Nothing is written there.
+    write: false,
+    bundle: true,
+    format: 'esm',
+    metafile: true,
+    logLevel: 'error',
+  });
+  return Object.keys(metafile.inputs);
+}
+
 /** Copies the one package with native code: its JavaScript and its binaries for every system, not its sources. */
 function copyNativePackage(target: string): void {
   const from = path.join(ROOT, 'node_modules', NATIVE_PACKAGE);
@@ -92,22 +116,23 @@ import('../lib/main.mjs');
 }
 
 function writeManifest(workspace: Workspace, target: string): void {
-  const { version, license, description } = readPackage(`${workspace}/package.json`);
+  const { name, version, license, description } = readPackage(`${workspace}/package.json`);
   const { engines } = readPackage('package.json');
-  const name = PROGRAMS[workspace];
+  const program = PROGRAMS[workspace];
   const manifest = {
-    name,
+    name, // By it the program finds its own version.
     version,
     private: true,
     description,
     license,
     engines,
-    bin: { [name]: `bin/${name}` },
+    bin: { [program]: `bin/${program}` },
   };
   writeFileSync(path.join(target, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
 interface PackageFile {
+  name: string;
   version: string;
   license: string;
   description: string;

@@ -6,6 +6,8 @@ interface Manifest {
   name: string;
   version: string;
   license?: string;
+  /** How old packages say it. */
+  licenses?: { type: string }[];
 }
 
 /**
@@ -21,9 +23,9 @@ export function writeLicences(root: string, inputs: readonly string[], target: s
 }
 
 function describe(folder: string): string {
-  const { name, version, license } = JSON.parse(
-    readFileSync(path.join(folder, 'package.json'), 'utf8'),
-  ) as Manifest;
+  const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as Manifest;
+  const { name, version } = manifest;
+  const license = manifest.license ?? manifest.licenses?.map(({ type }) => type).join(' OR ');
   if (license === undefined) throw new Error(`${name} names no licence`);
   const file = readdirSync(folder)
     .sort()

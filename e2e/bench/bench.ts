@@ -1,10 +1,11 @@
 /** What a benchmark is, and what it cleans up: processes and folders never outlive a run, not even a cancelled one. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import type { Figure } from './figure.ts';
+
+const ROOT = path.join(import.meta.dirname, '..', '..');
 
 /** One benchmark; `npm run bench -- NAME` runs it alone. */
 export interface Bench {
@@ -33,16 +34,19 @@ export class BenchRun {
     this.#ends.push(end);
   }
 
-  /** A new folder that goes with the run. */
-  folder(): string {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'dc-bench-'));
+  /** A new folder that goes with the run: in `parent`, else on the disk that `npm start` uses too. */
+  folder(parent = path.join(ROOT, '.data')): string {
+    mkdirSync(parent, { recursive: true });
+    const folder = mkdtempSync(path.join(parent, 'bench-'));
     this.onEnd(() => rmSync(folder, { recursive: true, force: true }));
     return folder;
   }
 
   /** Starts a Node program that goes with the run. Its messages come by IPC. */
   start(file: string, args: readonly string[] = []): ChildProcess {
-    const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = spawn(process.execPath, [file, ...args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.onEnd(
       () =>
         new Promise((resolve) => {
@@ -66,7 +70,8 @@ export class BenchRun {
 /** The next message of a child. Rejects when it ends instead. */
 export function nextMessage<T>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void => reject(new Error(`a process of the benchmark ended with ${String(code)}`));
+    const onExit = (code: number | null): void =>
+      reject(new Error(`a process of the benchmark ended with ${String(code)}`));
     child.once('exit', onExit);
     child.once('message', (message) => {
       child.off('exit', onExit);

@@ -51,9 +51,14 @@ export function renderTable(figures: readonly Figure[]): string {
     { true: 'reached', false: 'MISSED', null: '' }[String(isReached(each)) as 'true' | 'false' | 'null'],
   ]);
   const table = [['', 'measured', 'floor', 'ratio', 'target', ''], ...rows];
-  const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => (row[column] ?? '').length))) ?? [];
+  const widths =
+    table[0]?.map((_, column) => Math.max(...table.map((row) => (row[column] ?? '').length))) ?? [];
   const line = (row: string[]): string =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ');
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ');
   return table.map((row) => line(row).trimEnd()).join('\n');
 }
 
