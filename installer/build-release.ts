@@ -46,7 +46,9 @@ export async function buildRelease(folder: string): Promise<void> {
     writeLauncher(workspace, target);
     writeManifest(workspace, target);
     cpSync(path.join(ROOT, 'LICENSE'), path.join(target, 'LICENSE'));
-    writeLicences(ROOT, [...Object.keys(metafile.inputs), `node_modules/${NATIVE_PACKAGE}/lib`], target);
+    const packages = [...Object.keys(metafile.inputs), `node_modules/${NATIVE_PACKAGE}/lib`];
+    if (workspace === 'coordinator') packages.push(...(await findWebInputs()));
+    writeLicences(ROOT, packages, target);
   }
   const { buildAssets } = await import('../coordinator/src/web/assets/build-assets.ts');
   await buildAssets(path.join(folder, 'coordinator', 'lib', 'web-assets'));
