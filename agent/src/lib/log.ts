@@ -21,7 +21,8 @@ const REDACTED = [
 
 /** Makes the log. `write` is for tests; without it the lines go to standard output. */
 export async function createLog(level: string, write?: (line: string) => void): Promise<Log> {
-  const { pino } = await import('pino');
+  // The default: a bundle has no other name for what it imports late from CommonJS.
+  const { default: pino } = await import('pino');
   const options = {
     level,
     base: null,
