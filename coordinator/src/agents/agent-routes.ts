@@ -26,6 +26,8 @@ import { leaseWork, renewLease, returnWork } from './work-service.ts';
 import { listLeasable, listPending } from './work-store.ts';
 
 const LEASES_MAX_DEFAULT = 10;
+// 10,000 contract ids: a large provider must not go offline by its size.
+const HEARTBEAT_BODY_BYTES = 524_288;
 const OrderParams = closed({ order: Uuid });
 const ProviderParams = closed({ pubkey: PublicKey });
 
@@ -55,6 +57,7 @@ function identityRoutes(context: Context): Route[] {
       summary: 'Says that the agent lives, and what it runs; answers what the coordinator knows of it.',
       schema: { body: Heartbeat, response: HeartbeatAnswer },
       errors: [],
+      bodyLimitBytes: HEARTBEAT_BODY_BYTES,
       idempotency: 'none',
       async handle({ body, principal, now }, trx) {
         const agent = agentOf(principal);

@@ -157,7 +157,7 @@ function cancelRoute(context: Context): Route {
       const after = await moveContract(context, trx, contract, {
         event: 'cancel',
         actor: isRenter ? 'renter' : 'admin',
-        reason: body.reason ?? 'Cancelled by the renter.',
+        reason: body.reason ?? (isRenter ? 'Cancelled by the renter.' : 'Cancelled by an administrator.'),
       });
       return { status: 200, body: await viewRow(trx, after, now) };
     },

@@ -117,7 +117,8 @@ function stagesOf(row: ContractRow, history: readonly HistoryRow[]): Static<type
   ];
   const stages: Static<typeof Stage>[] = [];
   for (const [name, from, to] of bounds) {
-    if (from === null) break;
+    // What comes after the end (a late payment, which goes straight back) opens no stage.
+    if (from === null || (row.ended_at !== null && from > row.ended_at)) break;
     const end = to ?? row.ended_at; // A contract that ended early closes the stage that it was in.
     stages.push({
       name,

@@ -11,7 +11,7 @@ export function describeHealth(row: RecordRow): Static<typeof HealthReport> {
   const { status, latency_ms } = payload.data;
   return {
     at: new Date(payload.at).toISOString(),
-    status: typeof status === 'string' ? status : 'unknown',
+    status: typeof status === 'string' && /^[a-z_]{1,32}$/.test(status) ? status : 'unknown',
     latency_ms: typeof latency_ms === 'number' ? latency_ms : null,
     agent: row.agent_key,
     seq: row.seq,

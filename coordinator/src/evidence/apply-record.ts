@@ -2,6 +2,7 @@
  * What a record changes, one entry a kind. Whatever does not fit the contract as it stands (an old epoch, another
  * agent's contract, a state that has moved on) is not applied, with its code; it is evidence all the same.
  */
+import { sql } from 'kysely';
 import type { ErrorCode } from '@dc/shared/errors';
 import type { RecordKind, RecordPayload } from '@dc/shared/evidence/record';
 import { isTerminal } from '@dc/shared/state/contract';
@@ -25,6 +26,8 @@ interface Report {
   record: RecordPayload;
 }
 
+type Effect = (report: Report) => Promise<Outcome>;
+
 const APPLIED: Outcome = { outcome: 'applied' };
 const notApplied = (code: ErrorCode): Outcome => ({ outcome: 'not_applied', code });
 
@@ -36,22 +39,32 @@ export async function applyRecord(
   record: RecordPayload,
 ): Promise<Outcome> {
   if (record.environment !== context.config.environment) return notApplied('RECORD_FOREIGN');
+  if (!(await isOwnContract(trx, record.contract_id, agent))) return notApplied('RECORD_FOREIGN');
+  const effect = EFFECTS[record.kind];
+  if (effect === null) return APPLIED;
   const contract = await findContract(trx, record.contract_id);
-  if (contract?.agent_key !== agent.publicKey || contract.provider_pubkey !== agent.provider)
-    return notApplied('RECORD_FOREIGN');
-  return EFFECTS[record.kind]({ context, trx, agent, contract, record });
+  if (contract === null) throw new Error(`contract ${record.contract_id} is gone`);
+  return effect({ context, trx, agent, contract, record });
 }
 
-const EFFECTS: Readonly<Record<RecordKind, (report: Report) => Promise<Outcome>>> = {
+/** Whether the contract is bound to this agent. Plain SQL: every record asks, and most change nothing. */
+async function isOwnContract(trx: Transaction, contractId: string, agent: AgentPrincipal): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from contracts where id = ${contractId} and agent_key = ${agent.publicKey}
+      and provider_pubkey = ${agent.provider}`.execute(trx);
+  return rows.length === 1;
+}
+
+/** Null: a fact to be read from the chain, which moves nothing. */
+const EFFECTS: Readonly<Record<RecordKind, Effect | null>> = {
   provisioned: applyProvisioned,
   failed: applyFailed,
   destroyed: applyDestroyed,
-  // Facts to be read from the chain; they move nothing.
-  health: () => Promise.resolve(APPLIED),
-  password_reset: () => Promise.resolve(APPLIED),
-  ssh_key_rotated: () => Promise.resolve(APPLIED),
-  stopped: () => Promise.resolve(APPLIED),
-  started: () => Promise.resolve(APPLIED),
+  health: null,
+  password_reset: null,
+  ssh_key_rotated: null,
+  stopped: null,
+  started: null,
 };
 
 async function applyProvisioned({ context, trx, contract, record, agent }: Report): Promise<Outcome> {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { AppError } from '@dc/shared/errors';
 import type { Context } from '../context.ts';
 import type { RouteInput } from '../http/route.ts';
+import { findProvider, listAgents } from '../offerings/provider-store.ts';
 import { readChain } from './record-store.ts';
 
 const PAGE = 500;
@@ -14,18 +15,8 @@ export async function streamEvidence(
   providerKey: string,
 ): Promise<void> {
   const { db } = context;
-  const provider = await db.read
-    .selectFrom('providers')
-    .select('pubkey')
-    .where('pubkey', '=', providerKey)
-    .executeTakeFirst();
-  if (provider === undefined) throw new AppError('PROVIDER_NOT_FOUND');
-  const agents = await db.read
-    .selectFrom('agents')
-    .select('public_key')
-    .where('provider_pubkey', '=', providerKey)
-    .orderBy('created_at')
-    .execute();
+  if ((await findProvider(db.read, providerKey)) === null) throw new AppError('PROVIDER_NOT_FOUND');
+  const agents = await listAgents(db.read, providerKey);
   const { reply } = input.raw;
   reply.hijack();
   const output = reply.raw;

@@ -77,7 +77,7 @@ function recordRoute(
     permission: `agent:${permission}`,
     summary: `Delivers one record: ${kinds.join(' or ')}.`,
     schema: { params: ContractParams, body: SubmitRecord, response: RecordAnswer },
-    errors: [...RECORD_ERRORS, 'RECORD_FOREIGN'],
+    errors: RECORD_ERRORS,
     idempotency: 'none',
     prepare: ({ params, body }) => {
       const [record] = parseRecords([body.record]);

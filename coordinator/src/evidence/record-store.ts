@@ -117,7 +117,7 @@ export function readChain(reader: Reader, agentKey: string, afterSeq: number, li
     .execute();
 }
 
-/** The newest records of a kind for a contract, newest first. */
+/** The newest records of a kind by the contract's own agent, newest first. Anybody's may name the contract. */
 export function listContractRecords(
   reader: Reader,
   contractId: string,
@@ -129,7 +129,9 @@ export function listContractRecords(
     .selectAll()
     .where('contract_id', '=', contractId)
     .where('kind', '=', kind)
+    .where('outcome', '=', 'applied')
     .orderBy('received_at', 'desc')
+    .orderBy('seq', 'desc')
     .limit(limit)
     .execute();
 }

@@ -27,7 +27,10 @@ export async function payContract(
   return (await findContract(trx, contract.id)) ?? contract;
 }
 
-/** Takes a payment provider's notice: once, however often it comes. `false` where it was known. */
+/**
+ * Takes a payment provider's notice: once, however often it comes. `false` where it was known. Throws
+ * CONTRACT_NOT_FOUND, and LEDGER_REFUSED for money that is not what this contract waits for; nothing is kept then.
+ */
 export async function applyPaymentNotice(
   context: Context,
   trx: Transaction,
@@ -35,6 +38,10 @@ export async function applyPaymentNotice(
   notice: PaymentNotice,
 ): Promise<boolean> {
   const now = context.clock.now();
+  const contract = await findContract(trx, notice.contractId);
+  if (contract === null) throw new AppError('CONTRACT_NOT_FOUND');
+  if (contract.payment_method !== method)
+    throw new AppError('LEDGER_REFUSED', 'The contract is paid in another way.');
   const inserted = await trx
     .insertInto('payment_events')
     .values({
@@ -49,8 +56,6 @@ export async function applyPaymentNotice(
     .onConflict((conflict) => conflict.columns(['method', 'event_id']).doNothing())
     .executeTakeFirst();
   if (inserted.numInsertedOrUpdatedRows !== 1n) return false;
-  const contract = await findContract(trx, notice.contractId);
-  if (contract === null) throw new AppError('CONTRACT_NOT_FOUND');
   if (notice.kind === 'paid') await applyPaid(context, trx, contract, notice, now);
   else await applyFailed(context, trx, contract);
   return true;
