@@ -10,6 +10,7 @@ import { onTestFinished } from 'vitest';
 import { ManualClock } from '@dc/shared/testing/manual-clock';
 import type { CoordinatorConfig } from '../config/config.ts';
 import { systemRandom } from '../lib/system-random.ts';
+import type { PaymentProvider } from '../payments/payment-provider.ts';
 import { createCoordinator, type Coordinator } from '../wiring.ts';
 import { createTestClient, type TestClient } from './test-client.ts';
 import { testConfig } from './test-config.ts';
@@ -31,6 +32,8 @@ export interface TestCoordinatorOptions {
   /** The folder of an earlier one. */
   folder?: string;
   clock?: ManualClock;
+  /** Ways of paying beside `test`. */
+  payments?: readonly PaymentProvider[];
   /** False leaves the jobs and signals still. */
   startsWork?: boolean;
 }
@@ -45,7 +48,14 @@ export async function startTestCoordinator(options: TestCoordinatorOptions = {})
     { level: 'info' },
     { write: (line: string) => void logged.push(JSON.parse(line) as LogLine) },
   );
-  const parts = { clock, random: systemRandom, log, version: '0.0.0-test', checksAnswers: true };
+  const parts = {
+    clock,
+    random: systemRandom,
+    log,
+    version: '0.0.0-test',
+    payments: options.payments ?? [],
+    checksAnswers: true,
+  };
   const coordinator = await createCoordinator(config, parts);
   onTestFinished(async () => {
     await coordinator.stop(1000);

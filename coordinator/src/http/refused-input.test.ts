@@ -1,0 +1,195 @@
+import type { SigningKey } from '@dc/shared/crypto/ed25519';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { dumpDatabase } from '../testing/dump-database.ts';
+import { anOffering, expectStatus, makeProvider } from '../testing/people.ts';
+import type { Answer, Json } from '../testing/test-client.ts';
+import { startTestCoordinator, type TestCoordinator } from '../testing/test-coordinator.ts';
+
+let coordinator: TestCoordinator;
+let provider: { key: SigningKey; poolId: string };
+let path: string;
+beforeEach(async () => {
+  coordinator = await startTestCoordinator();
+  provider = await makeProvider(coordinator, 'prov');
+  path = `/providers/${provider.key.publicKey}/offerings`;
+});
+
+async function refused(call: () => Promise<Answer>): Promise<Answer> {
+  const before = await dumpDatabase(coordinator.context.db.read);
+  const answer = await call();
+  expect(await dumpDatabase(coordinator.context.db.read)).toEqual(before);
+  return answer;
+}
+
+const post = (change: Json): Promise<Answer> =>
+  coordinator.client.post(path, { ...anOffering(provider.poolId), ...change }, { key: provider.key });
+
+const raw = (text: string): Promise<Answer> =>
+  coordinator.client.post(path, undefined, { key: provider.key, rawBody: text });
+
+describe('a body', () => {
+  it.each([
+    ['an unknown field', { colour: 'red' }, '/colour', 'is not known here'],
+    [
+      'an unknown field inside',
+      { setup_fee: { amount_e9s: '0', currency: 'USD', tax: 1 } },
+      '/setup_fee/tax',
+      'is not known here',
+    ],
+    ['a text for a number', { cpu: '2' }, '/cpu', 'must be integer'],
+    ['a fraction', { min_hours: 1.5 }, '/min_hours', 'must be integer'],
+    ['zero', { min_hours: 0 }, '/min_hours', 'must be >= 1'],
+    ['a negative number', { places: -1 }, '/places', 'must be >= 0'],
+    ['null', { title: null }, '/title', 'must be string'],
+    [
+      'an amount that is no integer',
+      { setup_fee: { amount_e9s: '1.5', currency: 'USD' } },
+      '/setup_fee/amount_e9s',
+      expect.stringContaining('pattern'),
+    ],
+    ['too long a text', { title: 'x'.repeat(101) }, '/title', expect.stringContaining('100')],
+    ['a name with a slash', { 'a/b~c': 1 }, '/a~1b~0c', 'is not known here'],
+  ])('with %s is refused by a pointer to it', async (_, change, pointer, detail: unknown) => {
+    const answer = await refused(() => post(change));
+    expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
+    expect(answer.body['errors']).toEqual([{ pointer, detail }]);
+  });
+
+  it('with many bad fields is told all of them', async () => {
+    const bad = {
+      cpu: 0,
+      memory_mb: 'x',
+      disk_gb: -1,
+      country: 'de',
+      min_hours: 0,
+      max_hours: 0,
+      places: 0.5,
+      title: '',
+      more: 1,
+      operating_systems: [],
+      price_per_hour: {},
+    };
+    const answer = await refused(() => post(bad));
+    const errors = answer.body['errors'] as { pointer: string }[];
+    expect(errors.map(({ pointer }) => pointer).sort()).toEqual([
+      '/country',
+      '/cpu',
+      '/disk_gb',
+      '/max_hours',
+      '/memory_mb',
+      '/min_hours',
+      '/more',
+      '/operating_systems',
+      '/places',
+      '/price_per_hour/amount_e9s',
+      '/price_per_hour/currency',
+      '/title',
+    ]);
+  });
+
+  it('that lacks fields is told each', async () => {
+    const answer = await refused(() => coordinator.client.post('/contracts', {}, { key: provider.key }));
+    expect(answer.body['errors']).toContainEqual({ pointer: '/offering_id', detail: 'is missing' });
+  });
+
+  it.each([
+    '{"title": ',
+    '{"a":1}}',
+    'title=x',
+    '\u0000',
+    '{"__proto__": {"isAdmin": true}}',
+    '{"constructor": {"prototype": {}}}',
+  ])('that is not JSON is refused: %j', async (text) => {
+    const answer = await refused(() => raw(text));
+    expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_MALFORMED' } });
+    expect(answer.text).not.toContain('Unexpected');
+  });
+
+  it.each(['[]', '"text"', '7', 'null'])('that is JSON but no object is refused: %s', async (text) => {
+    expect(await refused(() => raw(text))).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
+  });
+
+  it('that is missing is refused', async () => {
+    const answer = await refused(() =>
+      coordinator.client.call('POST', path, undefined, { key: provider.key }),
+    );
+    expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
+  });
+
+  it('of more than 64 KiB is refused, and the limit is said', async () => {
+    const answer = await refused(() => post({ description: 'x'.repeat(70_000) }));
+    expect(answer).toMatchObject({ status: 413, body: { code: 'REQUEST_TOO_LARGE' } });
+    expect(answer.body['detail']).toContain('65536');
+  });
+
+  it('of another type is refused', async () => {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const answer = await refused(() => coordinator.client.post(path, {}, { key: provider.key, headers }));
+    expect(answer).toMatchObject({ status: 415, body: { code: 'REQUEST_TYPE_UNSUPPORTED' } });
+  });
+
+  it('where none is taken is refused', async () => {
+    const target = `/providers/${provider.key.publicKey}/offerings/01900000-0000-7000-8000-000000000000`;
+    const answer = await refused(() =>
+      coordinator.client.call('DELETE', target, { x: 1 }, { key: provider.key }),
+    );
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { errors: [{ pointer: '', detail: 'takes no body' }] },
+    });
+  });
+});
+
+describe('a URL', () => {
+  it.each([
+    ['an unknown parameter', '/offerings?colour=red', '/query/colour', 'is not known here'],
+    ['a parameter twice', '/offerings?limit=1&limit=2', '/query/limit', 'is there more than once'],
+    ['a number that is none', '/offerings?limit=ten', '/query/limit', 'must be integer'],
+    ['a number in another spelling', '/offerings?limit=0x10', '/query/limit', 'must be integer'],
+    ['a number out of range', '/offerings?limit=201', '/query/limit', 'must be <= 200'],
+    ['a boolean that is none', '/offerings?in_stock=yes', '/query/in_stock', 'must be boolean'],
+    ['a parameter where none is taken', '/providers/x?y=1', '/query/y', 'is not known here'],
+    ['an id that is none', '/offerings/7', '/path/id', expect.stringContaining('pattern')],
+    [
+      'a cursor that we did not make',
+      '/offerings?cursor=AAAA',
+      '/query/cursor',
+      'must be the next_cursor of the page before',
+    ],
+  ])('with %s is refused', async (_, target, pointer, detail: unknown) => {
+    const answer = await coordinator.client.get(target);
+    expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
+    expect(answer.body['errors']).toContainEqual({ pointer, detail });
+  });
+
+  it('with a broken escape is refused', async () => {
+    const answer = await coordinator.client.get('/offerings/%zz');
+    expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
+  });
+
+  it('of nothing is 404', async () => {
+    expect(await coordinator.client.get('/nothing')).toMatchObject({
+      status: 404,
+      body: { code: 'ROUTE_NOT_FOUND' },
+    });
+  });
+
+  it('with another method is 405, and the answer lists what it takes', async () => {
+    const answer = await coordinator.client.put('/accounts/me', {});
+    expect(answer).toMatchObject({ status: 405, body: { code: 'METHOD_NOT_ALLOWED' } });
+    expect(answer.headers['allow']).toBe('GET, HEAD');
+  });
+
+  it('of a read answers HEAD without a body', async () => {
+    const answer = await coordinator.client.call('HEAD', '/offerings', undefined);
+    expect(answer).toMatchObject({ status: 200, text: '' });
+    expect(Number(answer.headers['content-length'])).toBeGreaterThan(0);
+  });
+});
+
+describe('numbers and booleans of a query', () => {
+  it('are read as what they are', async () => {
+    const answer = await coordinator.client.get('/offerings?limit=1&in_stock=false&min_cpu=0');
+    expect(expectStatus(answer, 200)).toEqual({ items: [], next_cursor: null });
+  });
+});
