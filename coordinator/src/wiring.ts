@@ -50,6 +50,8 @@ export interface CoordinatorParts {
   random: Random;
   log: Logger;
   version: string;
+  /** Ways of paying beside those that the configuration names. */
+  payments?: readonly PaymentProvider[];
   /** For tests: what a route answers without having declared it is an INTERNAL_BUG. */
   checksAnswers?: boolean;
 }
@@ -97,7 +99,7 @@ export async function createCoordinator(
     ledger: createLedgerStore({ clock, random }),
     streams: new EventStreams(clock),
   };
-  const payments = paymentsOf(config);
+  const payments = paymentsOf(config, parts.payments ?? []);
   addJobs(jobs, context, payments);
   const web = buildWeb(context);
   const routes = [...apiRoutes(context, payments), ...web.routes];
@@ -168,8 +170,11 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
   ];
 }
 
-function paymentsOf(config: CoordinatorConfig): ReadonlyMap<string, PaymentProvider> {
-  const providers = config.payments.test ? [createTestPayment()] : [];
+function paymentsOf(
+  config: CoordinatorConfig,
+  others: readonly PaymentProvider[],
+): ReadonlyMap<string, PaymentProvider> {
+  const providers = config.payments.test ? [createTestPayment(), ...others] : others;
   return new Map(providers.map((provider) => [provider.method, provider]));
 }
 
