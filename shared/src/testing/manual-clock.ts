@@ -18,8 +18,9 @@ export class ManualClock implements Clock {
     this.#now = now;
   }
 
+  /** Whole milliseconds, as Date.now() tells them, also where a timer was set for a part of one. */
   now(): number {
-    return this.#now + this.#jumped;
+    return Math.floor(this.#now + this.#jumped);
   }
 
   monotonic(): number {
