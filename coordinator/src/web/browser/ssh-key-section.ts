@@ -19,11 +19,16 @@ export function startSshKeySection(form: HTMLFormElement): { isUsable: () => boo
     setProblem(field.id, problem?.text ?? '');
     return problem === null;
   };
+  // An empty field is no mistake before the order is sent; it is also what a removed private key leaves, whose
+  // warning stays.
+  const checkUnlessEmpty = (): void => {
+    if (field.value.trim() !== '') check();
+  };
   field.addEventListener('input', () => {
     // While somebody types, only what is dangerous is said at once; the rest when the field is left.
-    if (sshKeyProblem(field.value)?.isPrivate === true || field.ariaInvalid === 'true') check();
+    if (sshKeyProblem(field.value)?.isPrivate === true || field.ariaInvalid === 'true') checkUnlessEmpty();
   });
-  field.addEventListener('change', () => check());
+  field.addEventListener('change', checkUnlessEmpty);
 
   const showSource = (): void => {
     const isMade = chosenValue(form, 'key_source') === 'make';
