@@ -67,6 +67,8 @@ export class EventStreams {
       ...(reply.getHeaders() as Record<string, string>),
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
+      // The connection ends with its stream: a client that stopped reading must not hold up the end of the server.
+      connection: 'close',
       // Asks nginx not to collect the stream before passing it on.
       'x-accel-buffering': 'no',
     });
