@@ -1,7 +1,7 @@
 /**
  * Tells systemd how we are (sd_notify). Node has no unix datagram sockets, so systemd's own program sends the
  * message: it is there wherever NOTIFY_SOCKET is, and a call takes a few milliseconds, three times a minute. See
- * docs/decisions/0010-sd-notify.md.
+ * docs/decisions/sd-notify.md.
  */
 import type { Clock } from '@dc/shared/clock';
 import { AppError } from '@dc/shared/errors';
