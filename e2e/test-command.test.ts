@@ -2,10 +2,21 @@
  * `npm test` itself: the real scripts/test.ts, in a folder where the programs that it runs are small stand-ins that
  * pass, fail or crash as a test wants.
  */
-import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const REPOSITORY = path.dirname(import.meta.dirname);
@@ -110,6 +121,23 @@ describe('npm test', () => {
     const asked = lines.filter((line) => line.startsWith('vitest was asked:'));
     expect(asked).toHaveLength(3);
     for (const line of asked) expect(line).toMatch(/--passWithNoTests agent\/src\/journal -t crash$/);
+  });
+});
+
+describe('a signal', () => {
+  it('ends what is running, and leaves nothing behind', async () => {
+    ours('vitest', 'echo vitest runs; trap "echo > ended; exit 1" TERM; while :; do sleep 0.1; done');
+    system('sleep', 'exec /bin/sleep "$@"');
+    const child = spawn(process.execPath, [path.join(folder, 'scripts', 'test.ts'), '--lane', 'unit'], {
+      env: { PATH: path.join(folder, 'system'), TMPDIR: path.join(folder, 'system') },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    for await (const chunk of child.stdout) if (String(chunk).includes('vitest runs')) break;
+    child.kill('SIGTERM');
+    const [code] = (await once(child, 'exit')) as [number | null];
+    expect(code).toBe(143);
+    while (!existsSync(path.join(folder, 'ended'))) await pause(20);
+    expect(readdirSync(path.join(folder, 'system')).sort()).toEqual(['chromium', 'sleep', 'ssh']);
   });
 });
 

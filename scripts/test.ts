@@ -3,7 +3,7 @@
  * that says how many tests passed and failed. Options: `--lane NAME` (may be repeated); everything else goes to vitest,
  * file names first of all, and then only the vitest lanes run.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -30,6 +30,16 @@ interface LaneResult {
   /** Why it did not run; null when it ran. */
   readonly skippedBecause: string | null;
   readonly durationMs: number;
+}
+
+const running = new Set<ChildProcess>();
+const reports = mkdtempSync(path.join(os.tmpdir(), 'dc-test-'));
+process.on('exit', () => rmSync(reports, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const child of running) child.kill('SIGTERM');
+    process.exit(128 + os.constants.signals[signal]);
+  });
 }
 
 const { laneNames, vitestArguments } = parseArguments(process.argv.slice(2), LANES);
@@ -85,22 +95,17 @@ async function runChecks(checks: readonly Check[]): Promise<Counts> {
 }
 
 async function runVitest(project: string): Promise<Counts> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'dc-test-'));
-  try {
-    const report = path.join(folder, 'report.json');
-    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    // A forgotten `.only` fails. With file names, a lane may well have none of them.
-    const always = [
-      ...reporters,
-      '--allowOnly=false',
-      ...(vitestArguments.length > 0 ? ['--passWithNoTests'] : []),
-    ];
-    const command = ['vitest', 'run', '--project', project, ...always, ...vitestArguments] as const;
-    const { exitCode } = await run(command, 'show');
-    return countVitestRun(readReport(report), exitCode);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const report = path.join(reports, `${project}.json`);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  // A forgotten `.only` fails. With file names, a lane may well have none of them.
+  const always = [
+    ...reporters,
+    '--allowOnly=false',
+    ...(vitestArguments.length > 0 ? ['--passWithNoTests'] : []),
+  ];
+  const command = ['vitest', 'run', '--project', project, ...always, ...vitestArguments] as const;
+  const { exitCode } = await run(command, 'show');
+  return countVitestRun(readReport(report), exitCode);
 }
 
 function readReport(file: string): string | null {
@@ -129,19 +134,14 @@ function run(
       stdio: output === 'show' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
       timeout: LANE_TIMEOUT_MS,
     });
-    // The launcher hands a SIGTERM to this process alone; a terminal's Ctrl-C has reached the child as well.
-    const end = (): void => {
-      child.kill('SIGTERM');
-      process.exit(143);
-    };
-    process.once('SIGTERM', end);
+    running.add(child);
     let collected = '';
     const collect = (chunk: Buffer): void => void (collected += chunk.toString());
     child.stdout?.on('data', collect);
     child.stderr?.on('data', collect);
     child.on('error', (error) => resolve({ exitCode: 127, output: `${file}: ${error.message}` }));
     child.on('close', (exitCode) => {
-      process.off('SIGTERM', end);
+      running.delete(child);
       resolve({ exitCode, output: collected.trim() });
     });
   });
