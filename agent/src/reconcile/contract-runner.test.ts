@@ -324,3 +324,51 @@ describe('Work that must wait for a person', () => {
     expect(world.backend.objects.size).toBe(0);
   });
 });
+
+describe('A clock that is set back', () => {
+  it('does not make an old look at the backend new: nothing is released twice for it', async () => {
+    const world = await newWorld();
+    const life = world.start();
+    life.receive(anOrder());
+    await life.rest();
+    await world.clock.advance(MINUTE_MS);
+    await life.observe(CONTRACT_ID);
+    world.clock.jump(-30 * MINUTE_MS);
+    life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+    await life.rest();
+    expect(life.records().map(({ kind }) => kind)).toEqual(['provisioned', 'destroyed']);
+  });
+
+  it('does not put the next try off for as long as the clock was wrong', async () => {
+    const world = await newWorld();
+    world.backend.inject({ on: 'create', what: 'error' });
+    world.clock.jump(1_000 * 24 * 60 * MINUTE_MS);
+    const life = world.start();
+    life.receive(anOrder());
+    await settle();
+    world.clock.jump(-1_000 * 24 * 60 * MINUTE_MS);
+    life.receive(anOrder({ epoch: 2 }));
+    await life.rest();
+    expect(life.records().map(({ kind }) => kind)).toEqual(['provisioned']);
+  });
+});
+
+describe('A contract that does not come to rest', () => {
+  it('is slowed down, and does not fill the chain with records', async () => {
+    const world = await newWorld();
+    const life = world.start();
+    // A report that answers nothing, as a bug would make it: under an epoch that nobody ordered.
+    const { journal } = life;
+    const contractOf = journal.contract.bind(journal);
+    journal.contract = (contractId) => {
+      const view = contractOf(contractId);
+      return view && { ...view, sagas: view.sagas.filter(({ finished }) => finished === null) };
+    };
+    life.receive(anOrder());
+    await settle();
+    expect(life.records().length).toBeLessThan(15);
+    expect(world.logged.map(({ message }) => message)).toContain('contract.plan.crashed');
+    journal.contract = contractOf;
+    await life.rest();
+  });
+});

@@ -11,7 +11,7 @@ import type { CancelTimer, Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
 import type { Journal, JournalOrder, Lease } from '../journal/journal.ts';
 import { backoffMs } from '../lib/backoff.ts';
-import type { SagaEngine } from '../sagas/run-saga.ts';
+import type { Rest, SagaEngine } from '../sagas/run-saga.ts';
 import type { SagaLog } from '../sagas/saga.ts';
 import { desiredOf } from './desired.ts';
 import { executeStep, type StepServices } from './execute-step.ts';
@@ -29,7 +29,7 @@ export interface RunnerParts {
   readonly slots: number;
   /** The backend that a contract is on. */
   readonly laneOf: (contractId: string) => string;
-  /** What the backend last said of the contract's instance. */
+  /** What the backend last said of the contract's instance: the same object until somebody has looked again. */
   readonly observed: (contractId: string) => Observed;
   /** The breaker of I7. */
   readonly isDestructionPaused: () => boolean;
@@ -53,6 +53,9 @@ interface Running {
 
 /** A plan that asks for so many steps at once does not come to an end. */
 const TURNS_MAX = 20;
+/** An undo and a release make two. More than this many sagas in a row, with nothing new from outside, are a bug. */
+const ENDS_MAX = 10;
+const NOT_SEEN: Observed = { existence: { existence: 'unknown', reason: 'nobody has looked since' }, at: 0 };
 /** After an error that no saga can record: the journal's disk is full, or a bug. */
 const CRASH_BACKOFF = { baseMs: 1_000, capMs: 60_000 };
 
@@ -65,6 +68,10 @@ export class ContractRunner {
   /** Contracts that wait for a slot, first come first served. */
   readonly #queue = new Set<string>();
   readonly #crashes = new Map<string, number>();
+  /** Sagas that have ended since anything came from outside. */
+  readonly #ends = new Map<string, number>();
+  /** What was seen of a contract before its last saga ended: it says nothing about the time after. */
+  readonly #outdated = new Map<string, Observed>();
   #onIdle: (() => void)[] = [];
   #isStopped = false;
 
@@ -122,10 +129,14 @@ export class ContractRunner {
 
   /** Plans this contract now, and carries the plan out. Cheap where there is nothing to do. */
   nudge(contractId: string): void {
+    this.#ends.delete(contractId);
+    this.#wake(contractId);
+  }
+
+  #wake(contractId: string): void {
     if (this.#isStopped) return;
     this.#timers.get(contractId)?.();
     this.#timers.delete(contractId);
-    this.#queue.delete(contractId);
     try {
       this.#settle(contractId);
     } catch (error) {
@@ -190,7 +201,7 @@ export class ContractRunner {
     return planSteps({
       view,
       desired: desiredOf(view),
-      observed: observed(contractId),
+      observed: this.#isOutdated(contractId) ? NOT_SEEN : observed(contractId),
       now: clock.now(),
       definitionOf: (saga) => engine.definitionOf(saga),
       slotFree: this.hasSlot(contractId),
@@ -198,9 +209,20 @@ export class ContractRunner {
     });
   }
 
+  /** Whether nobody has looked since the contract's last saga ended. By identity: the wall clock may be set back. */
+  #isOutdated(contractId: string): boolean {
+    const outdated = this.#outdated.get(contractId);
+    if (outdated === undefined) return false;
+    if (outdated === this.#parts.observed(contractId)) return true;
+    this.#outdated.delete(contractId);
+    return false;
+  }
+
   #settle(contractId: string): void {
     for (let turn = 0; turn < TURNS_MAX; turn += 1) {
       const steps = this.#plan(contractId);
+      const waitsForSlot = steps.some((step) => step.name === 'wait' && step.reason === 'waiting_for_slot');
+      if (!waitsForSlot) this.#queue.delete(contractId);
       const running = this.#running.get(contractId);
       if (running !== undefined) {
         const [first] = steps;
@@ -221,20 +243,32 @@ export class ContractRunner {
     const takesSlot = engine.needsLease(journal.saga(sagaId)?.name ?? '');
     this.#running.set(contractId, { sagaId, controller, lane: takesSlot ? laneOf(contractId) : null });
     engine.advance(sagaId, controller.signal).then(
-      () => this.#onEnd(contractId, null),
-      (error: unknown) => this.#onEnd(contractId, { error }),
+      (rest) => this.#onRest(contractId, rest),
+      (error: unknown) => this.#onEnd(contractId, () => this.#onCrash(contractId, error)),
     );
   }
 
-  #onEnd(contractId: string, crash: { error: unknown } | null): void {
+  #onRest(contractId: string, { rest }: Rest): void {
+    this.#crashes.delete(contractId);
+    if (rest !== 'finished') {
+      this.#onEnd(contractId, () => this.#wake(contractId));
+      return;
+    }
+    const ends = (this.#ends.get(contractId) ?? 0) + 1;
+    this.#ends.set(contractId, ends);
+    this.#outdated.set(contractId, this.#parts.observed(contractId));
+    const isRestless = ends > ENDS_MAX;
+    const unrest = new Error(`contract ${contractId} does not come to rest: ${String(ends)} sagas in a row`);
+    this.#onEnd(contractId, () => (isRestless ? this.#onCrash(contractId, unrest) : this.#wake(contractId)));
+  }
+
+  #onEnd(contractId: string, goOn: () => void): void {
     this.#running.delete(contractId);
-    if (crash === null) this.#crashes.delete(contractId);
     // Whoever waits comes before what this contract may want next.
     for (const waiting of [...this.#queue]) {
-      if (this.hasSlot(waiting)) this.nudge(waiting);
+      if (this.hasSlot(waiting)) this.#wake(waiting);
     }
-    if (crash === null) this.nudge(contractId);
-    else this.#onCrash(contractId, crash.error);
+    goOn();
     if (this.#running.size > 0) return;
     const resolvers = this.#onIdle;
     this.#onIdle = [];
@@ -256,7 +290,7 @@ export class ContractRunner {
   #wakeAt(contractId: string, at: number): void {
     const { clock } = this.#parts;
     this.#timers.get(contractId)?.();
-    const cancel = clock.schedule(at - clock.now(), () => this.nudge(contractId));
+    const cancel = clock.schedule(at - clock.now(), () => this.#wake(contractId));
     this.#timers.set(contractId, cancel);
   }
 }

@@ -10,7 +10,7 @@ import type { ContractView, JournalOrder, SagaView } from '../journal/journal.ts
 import type { Existence } from '../provisioners/provisioner.ts';
 import { foldSaga } from '../sagas/fold-status.ts';
 import { isLeaseHeld, leaseStopsAt } from '../sagas/lease.ts';
-import { nextAction, recordedOutputs } from '../sagas/next-action.ts';
+import { mustWait, nextAction, recordedOutputs } from '../sagas/next-action.ts';
 import { hasMadeNothing } from '../sagas/order-answer.ts';
 import { ATTENTION_AFTER_ATTEMPTS, type SagaDefinition } from '../sagas/saga.ts';
 import { provisionInput, releaseInput, type SagaInputs, type SagaName } from '../sagas/saga-inputs.ts';
@@ -69,7 +69,7 @@ function planOpenSaga(situation: Situation, open: SagaView): Step {
   const goesForward = state.status === 'open';
   const needsLease = definition.needsLease && goesForward;
   if (needsLease && !isLeaseHeld(view.lease, now)) return waitForLease(situation, open.createdAt);
-  if ((action.do === 'run' || action.do === 'undo') && action.notBefore > now) {
+  if ((action.do === 'run' || action.do === 'undo') && mustWait(action.notBefore, now)) {
     const past = state.steps[action.step.name];
     const attempts = action.do === 'undo' ? past?.undoAttempts : past?.attempts;
     const mustWork = action.do === 'undo' || action.step.policy.attempts === Infinity;

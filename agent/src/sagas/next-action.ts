@@ -41,10 +41,12 @@ function nextBackward(definition: SagaDefinition, state: SagaState): SagaAction 
   return { do: 'end_cancelled' };
 }
 
-/** When the saga may go on: a time in the past, or 0, for at once. */
-export function resumesAt(definition: SagaDefinition, state: SagaState): number {
-  const action = nextAction(definition, state);
-  return action.do === 'run' || action.do === 'undo' ? action.notBefore : 0;
+/** No backoff is longer than this. A time further away was written before the clock was set back, and means nothing. */
+const WAIT_MS_MAX = 3_600_000;
+
+/** Whether the next attempt has still to wait for its stored time. */
+export function mustWait(notBefore: number, now: number): boolean {
+  return notBefore > now && notBefore - now <= WAIT_MS_MAX;
 }
 
 /** How long each step that has succeeded took. */

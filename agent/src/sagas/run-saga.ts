@@ -15,7 +15,7 @@ import type { ContractView, SagaView } from '../journal/journal.ts';
 import type { Failure, SagaOutcome } from '../journal/saga-event.ts';
 import { attempt, type Attempt } from './attempt.ts';
 import { isLeaseHeld } from './lease.ts';
-import type { SagaAction } from './next-action.ts';
+import { mustWait, type SagaAction } from './next-action.ts';
 import { hasMadeNothing, ordersOf, reportEpoch } from './order-answer.ts';
 import { planRetry } from './retry.ts';
 import { SagaRun, type SagaRunServices } from './saga-run.ts';
@@ -204,7 +204,7 @@ export class SagaEngine {
   async #try(run: SagaRun, action: CallAction, signal: AbortSignal): Promise<Rest | null> {
     const { clock } = this.#services;
     const { step } = action;
-    if (action.notBefore > clock.now()) return { rest: 'retry', at: action.notBefore };
+    if (mustWait(action.notBefore, clock.now())) return { rest: 'retry', at: action.notBefore };
     const isUndo = action.do === 'undo';
     const before = run.state.steps[step.name];
     const isBegun = this.#begun.delete(run.saga.sagaId);

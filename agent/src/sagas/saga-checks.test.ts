@@ -229,3 +229,66 @@ describe('A create that the backend carries out after all', () => {
     expect(life.records().map(({ kind }) => kind)).toEqual(['provisioned', 'destroyed', 'destroyed']);
   });
 });
+
+describe('A backend that does not show everything', () => {
+  it('is not believed by an undo: it waits until it is shown what there is', async () => {
+    const world = await newWorld({ wrap: failingAt('create', 'after') });
+    world.backend.inject({ on: 'list', what: 'incomplete' });
+    world.backend.inject({ on: 'list', what: 'error' });
+    const life = world.start();
+    life.receive(anOrder());
+    await settle();
+    expect(life.records()).toEqual([]);
+    expect(world.backend.objects.size).toBe(1);
+    await life.rest();
+    expect(world.backend.objects.size).toBe(0);
+    expect(life.records().map(({ kind }) => kind)).toEqual(['failed']);
+  });
+
+  it('is not believed by a release after the journal was lost', async () => {
+    const world = await newWorld();
+    const { contractId, payload } = anOrder();
+    const hostname = 'h';
+    const key = payload.spec!.ssh_public_key;
+    const spec = { cpu: 1, memoryMb: 1, diskGb: 1, operatingSystem: 'd', sshPublicKey: key, hostname };
+    const life = world.start();
+    const request = { contractId, seal: world.sealFor(contractId), token: 'of an earlier journal', spec };
+    await life.provisioner.create(request, new AbortController().signal);
+    world.backend.inject({ on: 'list', what: 'incomplete' });
+    life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+    await settle();
+    expect(life.records()).toEqual([]);
+    await life.rest();
+    expect(world.backend.objects.size).toBe(0);
+    expect(life.records()).toMatchObject([{ kind: 'destroyed', data: { never_existed: false } }]);
+  });
+
+  it('does not hold up the release of an instance whose handle is known', async () => {
+    const world = await newWorld();
+    const life = world.start();
+    life.receive(anOrder());
+    await life.rest();
+    world.backend.inject({ on: 'list', what: 'incomplete' });
+    life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+    await settle();
+    expect(life.records().map(({ kind }) => kind)).toEqual(['provisioned', 'destroyed']);
+  });
+});
+
+describe('An object that is not ours', () => {
+  it('is not destroyed by a tombstone, though its handle is in the journal', async () => {
+    const world = await newWorld();
+    const life = world.start();
+    life.receive(anOrder());
+    await life.rest();
+    const [object] = world.backend.objects.values();
+    object!.seal = null;
+    life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+    await world.clock.advance(3_600_000);
+    expect(world.backend.objects.size).toBe(1);
+    expect(life.records().map(({ kind }) => kind)).toEqual(['provisioned']);
+    expect(world.logged.at(-1)).toMatchObject({ fields: { code: 'PROVISIONER_FOREIGN' } });
+    world.backend.objects.clear();
+    await life.rest();
+  });
+});
