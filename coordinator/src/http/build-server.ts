@@ -15,6 +15,7 @@ import { toHex } from '@dc/shared/ids';
 import type { Context } from '../context.ts';
 import { errorsOf } from './common-errors.ts';
 import { hasCredential } from './credential.ts';
+import { Connections } from './connections.ts';
 import { findAllowedMethods } from './allowed-methods.ts';
 import { openApiRoute } from './openapi.ts';
 import { OwnAuthorities } from './own-authorities.ts';
@@ -163,7 +164,8 @@ function addHooks(app: FastifyInstance, services: RouteServices, options: Server
     const path = (request.raw.url ?? '').split('?', 1)[0];
     const fields = { traceId: request.id, method: request.method, route, path, status, ms, actor };
     if (status >= 500) log.error({ ...fields, code: problem?.code, err: problem }, 'request failed');
-    else if (problem !== undefined)
+    // Whoever is turned away for coming too often must not be able to fill the log.
+    else if (problem !== undefined && status !== 429)
       log.info({ ...fields, code: problem.code, detail: problem.message }, 'request refused');
     else log.debug(fields, 'request answered');
     done();
@@ -173,9 +175,11 @@ function addHooks(app: FastifyInstance, services: RouteServices, options: Server
     if (typeof address === 'object' && address !== null) services.own.listensOn(address.port);
     done();
   });
+  const connections = new Connections(app.server);
   // Streams never end by themselves, and closing waits for every answer.
   app.addHook('preClose', (done) => {
     services.context.streams.closeAll();
+    connections.close();
     done();
   });
 }
@@ -248,18 +252,21 @@ function wantsPage(request: FastifyRequest): boolean {
   return request.method === 'GET' && (request.headers.accept ?? '').includes('text/html');
 }
 
+/** What Node's parser says where there is more to say than that it cannot be read. */
+const BROKEN: Readonly<Record<string, AppError>> = {
+  HPE_HEADER_OVERFLOW: new AppError('REQUEST_TOO_LARGE', 'The headers are too large.'),
+  ERR_HTTP_REQUEST_TIMEOUT: new AppError('REQUEST_MALFORMED', 'The request took too long to come in.'),
+};
+
 /** What is not even HTTP never becomes a request: answered on the socket itself. */
 function answerBrokenRequest(error: ConnectionError, socket: Socket): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
-  const detail = isTooLarge ? 'The headers are too large.' : 'This is not a request that can be read.';
-  const { status, body } = problemOf(
-    new AppError(isTooLarge ? 'REQUEST_TOO_LARGE' : 'REQUEST_MALFORMED', detail),
-    '-',
-  );
+  const problem =
+    BROKEN[error.code] ?? new AppError('REQUEST_MALFORMED', 'This is not a request that can be read.');
+  const { status, body } = problemOf(problem, '-');
   const text = JSON.stringify(body);
   socket.end(
     `HTTP/1.1 ${String(status)} ${body.code}\r\ncontent-type: ${PROBLEM_TYPE}\r\nconnection: close\r\ncontent-length: ${String(Buffer.byteLength(text))}\r\n\r\n${text}`,
