@@ -66,7 +66,7 @@ export async function rentOnce(
     );
     const { access } = active;
     if (access === null) throw new Error('the contract is active but shows no access');
-    const output = await timed('ssh', () => sshRun(identity, access, 'echo "hello from $(whoami)"'));
+    const output = await timed('ssh', () => sshRun(identity, access, 'echo "hello from $USER"'));
     const paidToSshMs = Math.round((performance.now() - paidAt) * 10) / 10;
     await timed('cancel', () => client.post(`/api/v1/contracts/${ordered.id}/cancel`, {}));
     const released = await timed('released', () =>

@@ -63,10 +63,7 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
   const supervise = options.supervise ?? false;
   const coordinatorConfig = join(dataDir, 'coordinator.toml');
   const agentConfig = join(dataDir, 'agent', 'dc-agent.toml');
-  writeFileSync(
-    coordinatorConfig,
-    coordinatorToml(url, options.port, dataDir, options.coordinatorToml ?? ''),
-  );
+  writeFileSync(coordinatorConfig, coordinatorToml(options, url, dataDir));
   const providerSeed = loadSeed(join(dataDir, 'provider.key'));
 
   const coordinator = new ChildProgram(

@@ -40,6 +40,6 @@ export async function startTestSystem(options: Partial<SystemOptions> = {}): Pro
 
 /** The instances that the local driver keeps on disk. */
 export function instancesOnDisk(dataDir: string): string[] {
-  const folder = join(dataDir, 'agent', 'state', 'instances');
+  const folder = join(dataDir, 'agent', 'state', 'drivers', 'local', 'instances');
   return existsSync(folder) ? readdirSync(folder) : [];
 }
