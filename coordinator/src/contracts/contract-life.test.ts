@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { WireContract } from '@dc/shared/wire/contract';
-import { expectStatus } from '../testing/people.ts';
+import { expectStatus, makeOffering } from '../testing/people.ts';
 import {
   atPrivateAddress,
   contractBecomes,
@@ -171,29 +171,9 @@ describe('a rental', () => {
   });
 
   it('that costs nothing goes the same way, without a posting', async () => {
-    market.offering = {
-      ...market.offering,
-      id: (
-        await market.coordinator.client.post<{ id: string }>(
-          `/providers/${market.provider.key.publicKey}/offerings`,
-          {
-            title: 'Gift',
-            pool_id: market.provider.poolId,
-            cpu: 1,
-            memory_mb: 512,
-            disk_gb: 5,
-            country: 'DE',
-            operating_systems: ['debian-12'],
-            price_per_hour: { amount_e9s: '0', currency: 'USD' },
-            setup_fee: { amount_e9s: '0', currency: 'USD' },
-            min_hours: 1,
-            max_hours: 720,
-            places: 1,
-          },
-          { key: market.provider.key },
-        )
-      ).body.id,
-    };
+    market.offering = await makeOffering(market.coordinator, market.provider, {
+      price_per_hour: { amount_e9s: '0', currency: 'USD' },
+    });
     const { id } = await rentUntilActive(market);
     await pass(market.coordinator, 10 * HOUR_MS);
     await reaches(market, id, 'expired');

@@ -3,6 +3,7 @@
  * that the server proved to hold. Nobody logs in.
  */
 import type { ServerHostKeyAlgorithm } from 'ssh2';
+import type { CancelTimer, Clock } from '@dc/shared/clock';
 import { AppError } from '@dc/shared/errors';
 import { fingerprintOf } from '@dc/shared/ssh-public-key';
 
@@ -26,13 +27,16 @@ const ALGORITHMS: readonly ServerHostKeyAlgorithm[] = [
 ];
 
 /** The host key's fingerprint. Throws INSTANCE_UNREACHABLE when there is no key exchange within `timeoutMs`. */
-export async function probeHostKey({ host, port, keyType, timeoutMs }: ProbeTarget): Promise<string> {
+export async function probeHostKey(target: ProbeTarget, clock: Clock): Promise<string> {
+  const { host, port, keyType, timeoutMs } = target;
   // Loaded when the first instance is delivered: an idle coordinator does without it.
   const { default: ssh2 } = await import('ssh2');
   const client = new ssh2.Client();
   let fingerprint: string | null = null;
+  let cancelTimeout: CancelTimer = () => undefined;
   try {
     await new Promise<void>((resolve, reject) => {
+      cancelTimeout = clock.schedule(timeoutMs, () => reject(new Error('it took too long')));
       // Only here has the server signed the exchange with its key. `hostVerifier` sees a mere claim.
       client.on('handshake', () => resolve());
       client.on('error', reject);
@@ -41,7 +45,7 @@ export async function probeHostKey({ host, port, keyType, timeoutMs }: ProbeTarg
         host,
         port,
         username: 'dc-probe', // Never sent: we leave before anybody logs in.
-        readyTimeout: timeoutMs,
+        readyTimeout: 0, // Ours is above, on our clock.
         algorithms: { serverHostKey: [...ALGORITHMS].sort((a, b) => rank(a, keyType) - rank(b, keyType)) },
         hostVerifier: (key: Buffer) => {
           fingerprint = fingerprintOf(key);
@@ -52,6 +56,7 @@ export async function probeHostKey({ host, port, keyType, timeoutMs }: ProbeTarg
   } catch (error) {
     throw new AppError('INSTANCE_UNREACHABLE', undefined, { cause: error });
   } finally {
+    cancelTimeout();
     client.destroy();
   }
   if (fingerprint === null) throw new AppError('INSTANCE_UNREACHABLE', 'It showed no host key.');

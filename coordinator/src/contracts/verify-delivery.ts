@@ -54,7 +54,7 @@ async function look(context: Context, contract: ContractRow, access: WireAccess)
   if (!mayProbe(host, isLoopback(new URL(context.config.publicUrl).hostname))) return 'unreachable';
   const [keyType = ''] = host_key.split(' ');
   try {
-    return await probeHostKey({ host, port, keyType, timeoutMs: PROBE_TIMEOUT_MS });
+    return await probeHostKey({ host, port, keyType, timeoutMs: PROBE_TIMEOUT_MS }, context.clock);
   } catch (error) {
     if (!isAppError(error, 'INSTANCE_UNREACHABLE')) throw error;
     const reportedAt = contract.provisioned_at ?? contract.state_since_at;
