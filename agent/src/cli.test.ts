@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { COMMANDS, runCli } from './cli.ts';
+import { buildProgram } from './build-program.ts';
+import { COMMANDS, parseDaemon, runCli } from './cli.ts';
 import { AppError, ERRORS, type ErrorCode } from '@dc/shared/errors';
 import { EXIT, exitCodeOf } from './lib/exit-code.ts';
+import type { CommandInput } from './lib/command.ts';
 import { testWorld } from './testing/test-world.ts';
 
 async function run(...argv: string[]) {
@@ -59,6 +61,34 @@ describe('the command line', () => {
       expect(err).toContain('/nonexistent/a.toml');
       expect(err).toContain('[CONFIG_MISSING]');
     }
+  });
+
+  it.each([
+    [['run']],
+    [['run', '--config', '/x.toml']],
+    [['--config', '/x.toml', 'run']],
+    [['run', '--config=/x.toml']],
+  ])('%j means the same to the daemon as to the parser', async (argv) => {
+    const parsed: [string, string][] = [];
+    const program = buildProgram(COMMANDS, testWorld(), async ({ name }, { configFile }: CommandInput) => {
+      parsed.push([name, configFile]);
+    });
+    await program.parseAsync(argv, { from: 'user' });
+    expect([['run', parseDaemon(argv)?.configFile]]).toEqual(parsed);
+  });
+
+  it.each([
+    [['run', 'fast']],
+    [['run', '--fast']],
+    [['run', '--config']],
+    [['run', '--config', '']],
+    [['--config', 'run']],
+    [['run', '--help']],
+    [['status']],
+    [[]],
+    [['run', '--config', 'a', '--config', 'b']],
+  ])('%j is left to the parser', (argv) => {
+    expect(parseDaemon(argv)).toBeNull();
   });
 
   it('says what is wrong in JSON where JSON was asked for', async () => {

@@ -1,14 +1,12 @@
-/** The command line: the list of commands, and how it is turned into what commander understands. */
-import { Command as Commander, CommanderError } from 'commander';
+/** The command line: the list of commands, running one of them, and what is said when that fails. */
 import { AppError, isAppError } from '@dc/shared/errors';
 import { CONFIG_FILE_DEFAULT } from './config/paths.ts';
 import { doctorCommand } from './doctor/doctor.command.ts';
 import { testProvisionCommand } from './doctor/test-provision.command.ts';
 import { verifyEvidenceCommand } from './evidence/verify-evidence.command.ts';
-import type { Command, CommandWorld } from './lib/command.ts';
+import type { Command, CommandInput, CommandWorld } from './lib/command.ts';
 import { EXIT, exitCodeOf } from './lib/exit-code.ts';
 import { runCommand } from './run/run.command.ts';
-import { VERSION } from './run/version.ts';
 import { setupTokenCommand } from './setup/setup-token.command.ts';
 import { statusCommand } from './status/status.command.ts';
 import { whyCommand } from './why/why.command.ts';
@@ -24,18 +22,15 @@ export const COMMANDS: readonly Command[] = [
   verifyEvidenceCommand,
 ];
 
-/** Words that only group others. */
-const GROUPS: Readonly<Record<string, string>> = { setup: 'set this machine up as an agent' };
-
 /** Runs the command that `argv` (without node and script) names; resolves with the exit code. Never rejects. */
 export async function runCli(argv: readonly string[], world: CommandWorld): Promise<number> {
+  const daemon = parseDaemon(argv);
+  if (daemon !== null) return runOne(runCommand, daemon, world);
+  const { CommanderError } = await import('commander');
+  const { buildProgram } = await import('./build-program.ts');
   let exitCode: number = EXIT.ok;
-  const program = buildProgram(world, async (command, input) => {
-    try {
-      exitCode = await command.run(input, world);
-    } catch (error) {
-      exitCode = complain(error, input.options['json'] === true, world);
-    }
+  const program = buildProgram(COMMANDS, world, async (command, input) => {
+    exitCode = await runOne(command, input, world);
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -46,63 +41,25 @@ export async function runCli(argv: readonly string[], world: CommandWorld): Prom
   return exitCode;
 }
 
-type Execute = (command: Command, input: Parameters<Command['run']>[0]) => Promise<void>;
-
-/** The command line as commander has it. */
-export function buildProgram(world: CommandWorld, execute: Execute): Commander {
-  const program = new Commander('dc-agent');
-  const output = {
-    writeOut: (text: string) => world.print(text.trimEnd()),
-    writeErr: (text: string) => world.complain(text.trimEnd()),
-    getOutHelpWidth: () => 100,
-    getErrHelpWidth: () => 100,
-    getOutHasColors: () => false,
-    getErrHasColors: () => false,
-  };
-  program
-    .description('Turns paid contracts into instances on this provider’s machines, and proves what it did.')
-    .option('--config <file>', 'the configuration file', CONFIG_FILE_DEFAULT)
-    .version(VERSION, '--version', 'print the version')
-    .helpOption('-h, --help', 'show help')
-    .helpCommand(false)
-    .configureOutput(output)
-    .exitOverride();
-  const groups = new Map<string, Commander>();
-  for (const command of COMMANDS) {
-    const [first = '', second] = command.name.split(' ');
-    let parent = program;
-    if (second !== undefined) {
-      parent =
-        groups.get(first) ??
-        program
-          .command(first)
-          .summary(GROUPS[first] ?? '')
-          .description(GROUPS[first] ?? '');
-      parent.helpCommand(false).copyInheritedSettings(program);
-      groups.set(first, parent);
-    }
-    addCommand(parent, second ?? first, command, execute);
-  }
-  return program;
+/**
+ * `run` with nothing but its configuration: the daemon goes without the argument parser, which takes 7 MB for as
+ * long as it lives. Null for everything else, which the parser judges.
+ */
+export function parseDaemon(argv: readonly string[]): CommandInput | null {
+  const words = argv.flatMap((word) => (word.startsWith('--config=') ? ['--config', word.slice(9)] : [word]));
+  const [configFile] = words.flatMap((word, index) => (words[index - 1] === '--config' ? [word] : []));
+  const rest = words.filter((word, index) => word !== '--config' && words[index - 1] !== '--config');
+  const options = words.length - rest.length;
+  if (rest.length !== 1 || rest[0] !== 'run' || options > 2 || (options > 0 && !configFile)) return null;
+  return { configFile: configFile ?? CONFIG_FILE_DEFAULT, args: [], options: {} };
 }
 
-function addCommand(parent: Commander, name: string, command: Command, execute: Execute): void {
-  const made = parent.command(name).summary(command.summary);
-  made.description(
-    command.description ?? `${command.summary.charAt(0).toUpperCase()}${command.summary.slice(1)}.`,
-  );
-  made.copyInheritedSettings(parent).helpOption('-h, --help', 'show help');
-  for (const { flags, description } of command.args ?? []) made.argument(flags, description);
-  for (const { flags, description, defaultValue } of command.options ?? []) {
-    made.option(flags, description, defaultValue);
+async function runOne(command: Command, input: CommandInput, world: CommandWorld): Promise<number> {
+  try {
+    return await command.run(input, world);
+  } catch (error) {
+    return complain(error, input.options['json'] === true, world);
   }
-  made.action(async (...given: unknown[]) => {
-    const args = made.args;
-    const options = made.optsWithGlobals<Record<string, string | boolean | undefined>>();
-    const configFile = typeof options['config'] === 'string' ? options['config'] : CONFIG_FILE_DEFAULT;
-    void given; // Commander hands over the same again, by position.
-    await execute(command, { configFile, args, options });
-  });
 }
 
 /** Says what went wrong and what to do; resolves with the exit code. */
