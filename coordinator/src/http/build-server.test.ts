@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Type } from 'typebox';
-import { AppError } from '@dc/shared/errors';
+import { AppError, ERRORS } from '@dc/shared/errors';
 import { closed } from '@dc/shared/wire/common';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createTestClient } from '../testing/test-client.ts';
@@ -93,6 +93,18 @@ async function serve(options: ServerOptions = {}) {
   return { coordinator, app, client };
 }
 
+/** A connection that says `text` and keeps listening. */
+function talk(port: number, text: string): { text: () => string; isClosed: () => boolean } {
+  let heard = '';
+  let isClosed = false;
+  const socket = connect(port, '127.0.0.1');
+  socket.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+  socket.on('close', () => (isClosed = true)).on('error', () => (isClosed = true));
+  socket.write(text);
+  onTestFinished(() => void socket.destroy());
+  return { text: () => heard, isClosed: () => isClosed };
+}
+
 describe('a bug', () => {
   it('is answered without a word of what went wrong, and logged with all of it', async () => {
     const { coordinator, client } = await serve();
@@ -141,6 +153,15 @@ describe('a problem document', () => {
       remedy: 'See GET /api/v1/openapi.json for what there is.',
       trace_id: answer.headers['trace-id'],
     });
+  });
+
+  it('leads to a page on which its code is explained', async () => {
+    const { app, client } = await serve();
+    const [path, code] = String((await client.get('/nothing')).body['type']).split('#');
+    const page = await app.inject({ method: 'GET', url: path ?? '' });
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(page.payload).toContain(`id="${code ?? ''}"`);
+    expect(page.payload.match(/<dt /g)).toHaveLength(Object.keys(ERRORS).length);
   });
 
   it('becomes a page for a browser that asked for one, outside of the API', async () => {
@@ -210,6 +231,44 @@ describe('on the socket', () => {
     expect(answer).toContain(`HTTP/1.1 ${status} `);
     expect(answer).toContain('application/problem+json');
     expect(answer).toContain(`"code":"${code}"`);
+  });
+});
+
+describe('closing', () => {
+  it('ends idle connections at once, answers what is being asked, and takes nothing new', async () => {
+    const coordinator = await startTestCoordinator({ startsWork: false });
+    const asked = Promise.withResolvers<undefined>();
+    const mayAnswer = Promise.withResolvers<undefined>();
+    const slow = readRoute({
+      method: 'GET',
+      url: '/slow',
+      permission: 'public',
+      summary: 'Takes its time.',
+      schema: { response: closed({}) },
+      errors: [],
+      async handle() {
+        asked.resolve(undefined);
+        await mayAnswer.promise;
+        return { status: 200, body: {} };
+      },
+    });
+    const app = buildServer(coordinator.context, [slow, ...ROUTES]);
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as AddressInfo;
+    const idle = talk(port, 'GET /api/v1/busy HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(() => idle.text().includes('503'));
+    const busy = talk(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked.promise;
+    const isClosed = app.close();
+    await until(() => idle.isClosed());
+    expect(busy.isClosed()).toBe(false);
+    mayAnswer.resolve(undefined);
+    await isClosed;
+    await until(() => busy.isClosed());
+    expect(busy.text()).toContain('HTTP/1.1 200 OK');
+    const late = talk(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(() => late.isClosed());
+    expect(late.text()).toBe('');
   });
 });
 

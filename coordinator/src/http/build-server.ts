@@ -16,6 +16,7 @@ import type { Context } from '../context.ts';
 import { errorsOf } from './common-errors.ts';
 import { hasCredential } from './credential.ts';
 import { Connections } from './connections.ts';
+import { errorsPageRoute } from './errors-page.ts';
 import { findAllowedMethods } from './allowed-methods.ts';
 import { openApiRoute } from './openapi.ts';
 import { OwnAuthorities } from './own-authorities.ts';
@@ -64,7 +65,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than a proxy keeps an idle connection (60 s), so that it is never us who cut one as it is used again. */
 const KEEP_ALIVE_MS = 72_000;
 
-/** Builds the server of `routes`, and of GET /api/v1/openapi.json that describes them. Listens to nothing yet. */
+/** Builds the server of `routes`, and of the two that describe them (OpenAPI, error codes). Listens to nothing yet. */
 export function buildServer(
   context: Context,
   routes: readonly Route[],
@@ -101,7 +102,7 @@ export function buildServer(
   takeOnlyJson(app);
   addHooks(app, services, options);
 
-  const all = [...routes, openApiRoute(routes)];
+  const all = [...routes, openApiRoute(routes), errorsPageRoute()];
   for (const route of all) addRoute(app, new RouteRunner(route, services), services);
   app.setNotFoundHandler((request, reply) => answerNotFound(services, all, request, reply));
   app.setErrorHandler((error, request, reply) => answerError({ services, options }, error, request, reply));

@@ -122,11 +122,24 @@ describe('a body', () => {
     expect(answer.body['detail']).toContain('65536');
   });
 
-  it('of another type is refused', async () => {
-    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const answer = await refused(() => coordinator.client.post(path, {}, { key: provider.key, headers }));
-    expect(answer).toMatchObject({ status: 415, body: { code: 'REQUEST_TYPE_UNSUPPORTED' } });
-  });
+  it.each(['application/json; charset=utf-8', 'Application/JSON'])(
+    'of the type %s is taken',
+    async (type) => {
+      const body = anOffering(provider.poolId);
+      const headers = { 'content-type': type };
+      expectStatus(await coordinator.client.post(path, body, { key: provider.key, headers }), 201);
+    },
+  );
+
+  it.each(['text/plain', 'application/json-patch+json', 'multipart/form-data; boundary=x', ''])(
+    'of the type %j is refused',
+    async (type) => {
+      const headers = { 'content-type': type };
+      const body = anOffering(provider.poolId);
+      const answer = await refused(() => coordinator.client.post(path, body, { key: provider.key, headers }));
+      expect(answer).toMatchObject({ status: 415, body: { code: 'REQUEST_TYPE_UNSUPPORTED' } });
+    },
+  );
 
   it('where none is taken is refused', async () => {
     const target = `/providers/${provider.key.publicKey}/offerings/01900000-0000-7000-8000-000000000000`;
