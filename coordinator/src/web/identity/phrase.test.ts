@@ -67,9 +67,10 @@ describe('a recovery phrase', () => {
     }
   });
 
-  it('names the word that is unknown, and the one that is likely meant', () => {
+  it('names the word that is unknown, and those that are likely meant', () => {
     expect(wordProblem('abandn', 2)?.text).toContain('Word 3, “abandn”');
     expect(wordProblem('abandn', 2)?.text).toContain('Did you mean “abandon”?');
+    expect(wordProblem('winer', 0)?.text).toContain('Did you mean “wine” or “winner” or “winter”?');
     expect(wordProblem('zooo', 0)?.text).toContain('“zoo”');
     expect(wordProblem('xylofon', 0)?.text).toContain('Check its spelling');
     expect(wordProblem('zoo', 0)).toBeNull();

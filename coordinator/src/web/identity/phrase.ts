@@ -33,8 +33,8 @@ export function splitWords(text: string): string[] {
 /** What is wrong with one word that was typed, or null. An empty word is not yet wrong. */
 export function wordProblem(word: string, position: number): PhraseProblem | null {
   if (word === '' || wordlist.includes(word)) return null;
-  const near = nearestWord(word);
-  const hint = near === null ? 'Check its spelling.' : `Did you mean “${near}”?`;
+  const near = nearWords(word).map((candidate) => `“${candidate}”`);
+  const hint = near.length === 0 ? 'Check its spelling.' : `Did you mean ${near.join(' or ')}?`;
   return { word: position, text: `Word ${position + 1}, “${word}”, is not one of the 2,048 words. ${hint}` };
 }
 
@@ -54,12 +54,13 @@ export function phraseProblem(words: readonly string[]): PhraseProblem | null {
   };
 }
 
-/** The one word that `typed` is likely to mean: the same first four letters, which are unique, or one letter off. */
-function nearestWord(typed: string): string | null {
-  const byStart = typed.length < 4 ? undefined : wordlist.find((word) => word.startsWith(typed.slice(0, 4)));
-  if (byStart !== undefined) return byStart;
-  const near = wordlist.filter((word) => isOneEditApart(word, typed));
-  return near.length === 1 ? (near[0] ?? null) : null;
+const SUGGESTIONS_MAX = 3;
+
+/** The words that `typed` is likely to mean: the same first four letters, which are unique, or one letter off. */
+function nearWords(typed: string): string[] {
+  const isNear = (word: string): boolean =>
+    isOneEditApart(word, typed) || (typed.length >= 4 && word.startsWith(typed.slice(0, 4)));
+  return wordlist.filter(isNear).slice(0, SUGGESTIONS_MAX);
 }
 
 /** Whether one letter added, removed, replaced or swapped with its neighbour makes `b` of `a`. */

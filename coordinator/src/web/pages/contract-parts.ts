@@ -148,7 +148,7 @@ export function knownHostsLine({ host, port, host_key }: WireAccess): string {
 }
 
 function knownHostsCommand(access: WireAccess): string {
-  return `echo '${knownHostsLine(access)}' >> ~/.ssh/known_hosts`;
+  return `mkdir -p ~/.ssh && echo '${knownHostsLine(access)}' >> ~/.ssh/known_hosts`;
 }
 
 /** A command with a button that copies it. */
