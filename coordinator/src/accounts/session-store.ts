@@ -1,5 +1,5 @@
 /** Log-in challenges and sessions in the database. Of a session's token only the hash is kept. */
-import type { Reader, Transaction } from '../database/database.ts';
+import type { Transaction } from '../database/database.ts';
 
 /** More than a person has browsers: the oldest goes. */
 const SESSIONS_PER_ACCOUNT_MAX = 20;
@@ -57,14 +57,4 @@ export async function deleteSessionsOf(trx: Transaction, account: string): Promi
 export async function pruneSessions(trx: Transaction, now: number): Promise<void> {
   await trx.deleteFrom('challenges').where('expires_at', '<=', now).execute();
   await trx.deleteFrom('sessions').where('expires_at', '<=', now).execute();
-}
-
-/** How many sessions are open, for the statistics. */
-export async function countSessions(reader: Reader, now: number): Promise<number> {
-  const { count } = await reader
-    .selectFrom('sessions')
-    .select((expression) => expression.fn.countAll<number>().as('count'))
-    .where('expires_at', '>', now)
-    .executeTakeFirstOrThrow();
-  return count;
 }
