@@ -58,11 +58,11 @@ function addCommand(parent: Commander, name: string, command: Command, execute: 
   for (const { flags, description, defaultValue } of command.options ?? []) {
     made.option(flags, description, defaultValue);
   }
-  made.action(async (...given: unknown[]) => {
-    const args = made.args;
+  // Commander hands the same over by position, too.
+  made.action(async () => {
+    const { args } = made;
     const options = made.optsWithGlobals<Record<string, string | boolean | undefined>>();
     const configFile = typeof options['config'] === 'string' ? options['config'] : CONFIG_FILE_DEFAULT;
-    void given; // Commander hands over the same again, by position.
     await execute(command, { configFile, args, options });
   });
 }

@@ -15,7 +15,9 @@ import { probeSshOn } from './health/probe-ssh.ts';
 import { readBanner } from './health/read-banner.ts';
 import type { Journal } from './journal/journal.ts';
 import { openJournal, type OpenOptions } from './journal/open-journal.ts';
+import type { BackoffLimits } from './lib/backoff.ts';
 import type { Log } from './lib/log.ts';
+import type { Turn } from './lib/loop.ts';
 import { Nudge } from './lib/nudge.ts';
 import type { Provisioner } from './provisioners/provisioner.ts';
 import { openProvisioner } from './provisioners/registry.ts';
@@ -27,7 +29,7 @@ import { heartbeatTurn } from './run/heartbeat-loop.ts';
 import { LeaseKeeper } from './run/lease-keeper.ts';
 import type { Notify } from './run/notify-systemd.ts';
 import { BackendObserver } from './run/observe-backend.ts';
-import { RunningAgent, type AgentParts } from './run/running-agent.ts';
+import { RunningAgent, type AgentParts, type Loop } from './run/running-agent.ts';
 import { StreamLoop } from './run/stream-loop.ts';
 import { VERSION } from './run/version.ts';
 import { watchdogTurn } from './run/watchdog-loop.ts';
@@ -55,8 +57,11 @@ export interface AgentDependencies {
 /** An agent that can be started once. */
 export type Agent = RunningAgent;
 
-const PATIENT = { baseMs: 1_000, capMs: 30_000 };
-const DELIVERY = { baseMs: 200, capMs: 60_000 };
+// How long loops pause after failures. Whoever waits for a person's answer begins quickly; nobody ever gives up.
+const PATIENT: BackoffLimits = { baseMs: 1_000, capMs: 30_000 };
+const WORK: BackoffLimits = { baseMs: 500, capMs: 30_000 };
+const STREAM: BackoffLimits = { baseMs: 200, capMs: 30_000 };
+const DELIVERY: BackoffLimits = { baseMs: 200, capMs: 60_000 };
 
 /** What is open while the agent runs. */
 interface Opened {
@@ -106,95 +111,122 @@ async function openCoordinator(
   return new HttpCoordinator({ url: coordinator.url, key: agentKey, clock, random });
 }
 
-/** Puts the parts together. Loops know each other only by nudges. */
-function assemble({ config, deps, keys, journal, provisioner, coordinator }: Opened): AgentParts {
+/** How loops wake each other: the only thing that they know of one another. */
+interface Nudges {
+  readonly work: Nudge;
+  readonly records: Nudge;
+  readonly returns: Nudge;
+}
+
+/** Puts the parts together. */
+function assemble(opened: Opened): AgentParts {
+  const { config, deps, journal, provisioner, coordinator } = opened;
   const { clock, random, log } = deps;
-  const { environment, limits } = config;
-  const { agentKey } = keys;
-  const nudges = { work: new Nudge(), records: new Nudge(), returns: new Nudge() };
+  const slots = config.limits.parallel;
+  const nudges: Nudges = { work: new Nudge(), records: new Nudge(), returns: new Nudge() };
   const onWork = (): void => nudges.work.nudge();
   const onOutbox = (): void => {
     nudges.records.nudge();
     nudges.returns.nudge();
     // A place may have become free.
-    if (work.isHungry && keeper.openCount() < limits.parallel) onWork();
+    if (work.isHungry && keeper.openCount() < slots) onWork();
   };
   const shared = { journal, coordinator, clock, random, log };
   const contact = new Contact(shared);
-  const engine = new SagaEngine(
-    { journal, clock, random, log, agentKey, environment, onOutbox },
-    allSagas({
-      provisioner,
-      sealFor: (contractId) => makeSeal(keys.sealSecret.reveal(), { contractId, environment }),
-      probeSsh: deps.probeSsh ?? probeSshOn(clock),
-      sshTimeoutMs: limits.sshTimeoutMs,
-    }),
-  );
   const observer = new BackendObserver({ ...shared, provisioner, onLook: () => runner.nudgeAll() });
   const runner: ContractRunner = new ContractRunner({
-    journal,
-    engine,
-    clock,
-    random,
-    log,
-    slots: limits.parallel,
+    ...shared,
+    engine: makeEngine(opened, onOutbox),
+    slots,
     laneOf: () => provisioner.kind,
     observed: (contractId) => observer.of(contractId),
     isDestructionPaused: () => false,
     onOutbox,
   });
   const keeper = new LeaseKeeper({ ...shared, runner, contact, onLost: onWork });
-  const stream = new StreamLoop({ coordinator, contact, random, log, onWork });
-  const trust = { coordinatorKeys: config.coordinator.publicKeys, agentKey: agentKey.publicKey };
+  const stream = new StreamLoop({ ...shared, contact, onWork });
   const work: WorkLoop = new WorkLoop({
     ...shared,
     runner,
     keeper,
     contact,
-    trust: { ...trust, environment },
-    slots: limits.parallel,
+    trust: trustOf(opened),
+    slots,
     conditions: () => ({
       fingerprint: observer.fingerprint,
       diskFreeBytes: diskFreeBytes(config.stateDir),
-      diskFreeBytesMin: limits.diskFreeBytes,
+      diskFreeBytesMin: config.limits.diskFreeBytes,
     }),
     isStreamUp: () => stream.isUp,
     onReturn: onOutbox,
   });
-  const records = new RecordDelivery({ ...shared, ...trust, contact });
+  const parts = { journal, coordinator, provisioner, runner, keeper, observer, contact, work, stream };
+  return { ...parts, flush: onOutbox, loops: makeLoops(opened, parts, { ...nudges, onWork, onOutbox }) };
+}
+
+/** What orders and receipts are held against. */
+const trustOf = ({ config, keys }: Opened) => ({
+  coordinatorKeys: config.coordinator.publicKeys,
+  agentKey: keys.agentKey.publicKey,
+  environment: config.environment,
+});
+
+function makeEngine({ config, deps, keys, journal, provisioner }: Opened, onOutbox: () => void): SagaEngine {
+  const { clock, random, log } = deps;
+  const { environment, limits } = config;
+  const sagas = allSagas({
+    provisioner,
+    sealFor: (contractId) => makeSeal(keys.sealSecret.reveal(), { contractId, environment }),
+    probeSsh: deps.probeSsh ?? probeSshOn(clock),
+    sshTimeoutMs: limits.sshTimeoutMs,
+  });
+  return new SagaEngine(
+    { journal, clock, random, log, agentKey: keys.agentKey, environment, onOutbox },
+    sagas,
+  );
+}
+
+type LoopedParts = Omit<AgentParts, 'loops' | 'flush'>;
+type Signals = Nudges & { readonly onWork: () => void; readonly onOutbox: () => void };
+
+/** Everything that is repeated for as long as the agent runs. No loop waits for another one. */
+function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nudges }: Signals): Loop[] {
+  const { config, deps, keys } = opened;
+  const { clock } = deps;
+  const shared = { ...parts, clock, random: deps.random, log: deps.log };
+  const { agentKey } = keys;
+  const records = new RecordDelivery({ ...shared, ...trustOf(opened) });
+  const look: Look = deps.look ?? ((address, signal) => readBanner(address, { clock, signal }));
   const health = new HealthLoop({
     ...shared,
     agentKey,
-    environment,
-    look: deps.look ?? ((address, signal) => readBanner(address, { clock, signal })),
+    environment: config.environment,
+    look,
     onRecord: onOutbox,
   });
-  const parts = { journal, coordinator, provisioner, runner, keeper, observer, contact, work, stream };
-  const describe = (): string => describeAgent(parts);
-  const notify = deps.notify ?? (() => Promise.resolve());
   const watchdog = watchdogTurn({
     ...shared,
-    contact,
-    notify,
+    notify: deps.notify ?? (() => Promise.resolve()),
     watchdogMs: deps.watchdogMs ?? null,
-    describe,
+    describe: () => describeAgent(parts),
   });
-  const heartbeat = heartbeatTurn({ ...parts, random, version: VERSION, onWork });
-  return {
-    ...parts,
-    flush: onOutbox,
-    loops: [
-      { name: 'heartbeat', turn: heartbeat, nudge: new Nudge(), backoff: PATIENT },
-      { name: 'stream', turn: stream.turn, nudge: new Nudge(), backoff: { baseMs: 200, capMs: 30_000 } },
-      { name: 'work', turn: work.turn, nudge: nudges.work, backoff: { baseMs: 500, capMs: 30_000 } },
-      { name: 'leases', turn: keeper.turn, nudge: keeper.nudge, backoff: PATIENT },
-      { name: 'records', turn: records.turn, nudge: nudges.records, backoff: DELIVERY },
-      { name: 'returns', turn: returnTurn({ ...shared, contact }), nudge: nudges.returns, backoff: DELIVERY },
-      { name: 'backend', turn: observer.turn, nudge: new Nudge(), backoff: PATIENT },
-      { name: 'health', turn: health.turn, nudge: new Nudge(), backoff: PATIENT },
-      { name: 'watchdog', turn: watchdog, nudge: new Nudge(), backoff: PATIENT },
-    ],
-  };
+  const loop = (name: string, turn: Turn, backoff: BackoffLimits, nudge = new Nudge()): Loop => ({
+    name,
+    turn,
+    backoff,
+    nudge,
+  });
+  return [
+    loop('heartbeat', heartbeatTurn({ ...shared, version: VERSION, onWork }), PATIENT),
+    loop('stream', parts.stream.turn, STREAM),
+    loop('work', parts.work.turn, WORK, nudges.work),
+    loop('leases', parts.keeper.turn, PATIENT, parts.keeper.nudge),
+    loop('records', records.turn, DELIVERY, nudges.records),
+    loop('returns', returnTurn(shared), DELIVERY, nudges.returns),
+    loop('backend', parts.observer.turn, PATIENT),
+    loop('health', health.turn, PATIENT),
+    loop('watchdog', watchdog, PATIENT),
+  ];
 }
 
 /** One line for people. It changes only when something changes. */

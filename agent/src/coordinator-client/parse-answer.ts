@@ -16,11 +16,11 @@ interface Shape {
 
 /** The answer as `schema` has it, without unknown members. Throws RESPONSE_INVALID where it does not fit. */
 export function parseAnswer<S extends TSchema>(schema: S, answer: unknown): Static<S> {
-  const known = withoutUnknown(schema as Shape, answer);
+  const known = withoutUnknown(schema, answer);
   if (!Check(schema, known)) {
     throw new AppError('RESPONSE_INVALID', 'The coordinator answered something that is not as agreed.');
   }
-  return known as Static<S>;
+  return known;
 }
 
 function withoutUnknown(shape: Shape, value: unknown): unknown {

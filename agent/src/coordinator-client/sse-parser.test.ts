@@ -27,7 +27,7 @@ describe('the event stream', () => {
       { name: 'work', data: 'c' },
     ];
     expect(parse(`${text}:`)).toEqual(expected);
-    expect(parse(...text, ':')).toEqual(expected);
+    expect(parse(...text.split(/(?=.)/s), ':')).toEqual(expected);
   });
 
   it('takes an event whose meaning is in its name alone', () => {

@@ -34,9 +34,10 @@ export async function runChecks(checks: readonly Check[]): Promise<CheckResult[]
   return results;
 }
 
-async function runCheck({ name, run }: Check): Promise<CheckResult> {
+async function runCheck(check: Check): Promise<CheckResult> {
+  const { name } = check;
   try {
-    const found = await run();
+    const found = await check.run();
     const fine = { name, remedy: null, code: null, exit_code: 0 };
     if (typeof found === 'string') return { ...fine, severity: 'ok', detail: found };
     return { ...fine, severity: found.severity, detail: found.detail, remedy: found.remedy ?? null };

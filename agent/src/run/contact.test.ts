@@ -16,7 +16,9 @@ beforeEach(() => {
   writes = [];
   journal = openJournal(':memory:', {
     random: seededRandom(1),
-    onWrite: (label, moment) => void (moment === 'after' && writes.push(label)),
+    onWrite: (label, moment) => {
+      if (moment === 'after') writes.push(label);
+    },
   });
   clock = new ManualClock();
   contact = new Contact({ journal, clock, log: SILENT });

@@ -36,9 +36,9 @@ export interface BackendSeen {
 }
 
 /** A JSON fact; null where there is none. */
-export function readJsonFact<T>(journal: JournalReader, name: string): T | null {
+export function readJsonFact(journal: JournalReader, name: string): unknown {
   const text = journal.fact(name) ?? '';
-  return text === '' ? null : (JSON.parse(text) as T);
+  return text === '' ? null : (JSON.parse(text) as unknown);
 }
 
 /** A time in milliseconds; null where there is none. */

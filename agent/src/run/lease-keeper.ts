@@ -58,7 +58,7 @@ export class LeaseKeeper {
   readonly #calls = new Set<Promise<void>>();
   /** Wall clock minus monotonic clock, as the leases in the journal know it. */
   #clockOffset: number;
-  #fatal: unknown = null;
+  #fatal: Error | null = null;
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
@@ -150,7 +150,7 @@ export class LeaseKeeper {
         if (kept.failures === 1)
           log.warn({ contract_id: contractId, code: error.code }, 'lease.renewal.failed');
       } else {
-        this.#fatal = error; // The next turn throws it.
+        this.#fatal = error instanceof Error ? error : new Error(String(error)); // The next turn throws it.
       }
     } finally {
       cancel();

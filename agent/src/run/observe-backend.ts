@@ -3,6 +3,7 @@
  * something only in a complete list, and for a reported instance only after the backend was asked for it (I5).
  */
 import type { Clock } from '@dc/shared/clock';
+import { isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import type { Journal } from '../journal/journal.ts';
 import { jittered } from '../lib/backoff.ts';
@@ -143,4 +144,4 @@ export class BackendObserver {
   }
 }
 
-const errorCode = (error: unknown): string => String((error as { code?: unknown }).code ?? 'INTERNAL_BUG');
+const errorCode = (error: unknown): string => (isAppError(error) ? error.code : 'INTERNAL_BUG');

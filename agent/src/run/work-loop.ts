@@ -2,7 +2,7 @@
  * Takes work: leases orders, holds each against the pinned keys, writes them down and hands them to the runner.
  * What cannot be trusted is refused and never acted upon; what could only fail here goes back.
  */
-import { AppError, isAppError } from '@dc/shared/errors';
+import { type AppError, isAppError } from '@dc/shared/errors';
 import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
 import type { WireLease } from '@dc/shared/wire/agent';

@@ -6,7 +6,7 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Clock } from '@dc/shared/clock';
-import { SigningKey } from '@dc/shared/crypto/ed25519';
+import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { signDelegation, verifyGrant, type GrantPayload } from '@dc/shared/delegation/delegation';
 import { parseSetupToken, type SetupToken } from '@dc/shared/delegation/setup-token';
 import { AppError } from '@dc/shared/errors';

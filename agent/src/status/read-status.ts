@@ -34,19 +34,19 @@ export function readStatus(
   isAlive: (pid: number) => boolean,
 ): StatusReport {
   const aliveAt = readTimeFact(journal, FACTS.aliveAt);
-  const process = readJsonFact<RunningProcess>(journal, FACTS.process);
+  const process = readJsonFact(journal, FACTS.process) as RunningProcess | null;
   const isFresh = aliveAt !== null && Math.abs(nowMs - aliveAt) <= ALIVE_MS_MAX;
   const records = journal.undeliveredRecords(OUTBOX_COUNTED_MAX);
   return {
     running: isFresh && process !== null && isAlive(process.pid),
     process,
     alive_at: time(aliveAt),
-    stopped_because: readJsonFact(journal, FACTS.stoppedBecause),
+    stopped_because: readJsonFact(journal, FACTS.stoppedBecause) as StatusReport['stopped_because'],
     coordinator: {
       last_contact_at: time(readTimeFact(journal, FACTS.lastContactAt)),
       contact_lost_at: time(readTimeFact(journal, FACTS.contactLostAt)),
     },
-    backend: readJsonFact<BackendSeen>(journal, FACTS.backend),
+    backend: readJsonFact(journal, FACTS.backend) as BackendSeen | null,
     instances: journal.instances(['running', 'stopped']).map(({ contractId, phase, ssh, changedAt }) => ({
       contract_id: contractId,
       phase,
