@@ -28,7 +28,7 @@ export const idle: Bench = {
       },
     });
     run.onEnd(() => system.stop());
-    const bare = run.start(path.join(import.meta.dirname, 'bare-node.ts'));
+    const bare = run.start(path.join(import.meta.dirname, 'bare-node.mjs'));
     await nextMessage(bare);
     await delay(SETTLE_MS);
     const pids = { agent: pidOf(system.agent), coordinator: pidOf(system.coordinator), bare: pidOf(bare) };
