@@ -9,8 +9,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { seedFromHex, SigningKey } from '@dc/shared/crypto/ed25519';
 import type { WireOffering } from '@dc/shared/wire/offering';
-import { ApiClient } from './api-client.ts';
-import { createDemoProvider, grantSetupToken, hasAccount } from './demo-provider.ts';
+import { setUpDemoProvider } from './demo-provider.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const READY_TIMEOUT_MS = 30_000;
@@ -64,7 +63,7 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
   const coordinatorConfig = join(dataDir, 'coordinator.toml');
   const agentConfig = join(dataDir, 'agent', 'dc-agent.toml');
   writeFileSync(coordinatorConfig, coordinatorToml(options, url, dataDir));
-  const providerSeed = loadSeed(join(dataDir, 'provider.key'));
+  const providerKey = SigningKey.fromSeed(loadSeed(join(dataDir, 'provider.key')));
 
   const coordinator = new ChildProgram(
     'coordinator',
@@ -80,7 +79,7 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
   );
   const system: RunningSystem = {
     url,
-    providerKey: SigningKey.fromSeed(providerSeed).publicKey,
+    providerKey: providerKey.publicKey,
     coordinator,
     agent,
     untilReady: () => untilRentable(url, agent),
@@ -93,7 +92,7 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
     coordinator.start();
     await untilAnswers(`${url}/health/ready`, coordinator);
     if (!existsSync(agentConfig))
-      await setUpAgent({ url, dataDir, agentConfig, providerSeed, program: programs.agent });
+      await setUpAgent({ url, dataDir, agentConfig, providerKey, program: programs.agent });
     agent.start();
     await system.untilReady();
     return system;
@@ -108,22 +107,11 @@ async function setUpAgent(setup: {
   url: string;
   dataDir: string;
   agentConfig: string;
-  providerSeed: Uint8Array;
+  providerKey: SigningKey;
   program: string;
 }): Promise<void> {
   const { url } = setup;
-  const known = await hasAccount(url, setup.providerSeed);
-  const provider = new ApiClient(url, setup.providerSeed);
-  const poolId = known
-    ? (await provider.get<{ items: { id: string }[] }>(`/api/v1/providers/${provider.key.publicKey}/pools`))
-        .items[0]?.id
-    : (await createDemoProvider(url, setup.providerSeed)).poolId;
-  if (poolId === undefined)
-    throw new Error('The set-up was cut off half way. Start over with: npm start -- --fresh');
-  const coordinatorKey = SigningKey.fromSeed(
-    seedFromHex(readFileSync(join(setup.dataDir, 'coordinator.key'), 'utf8')),
-  ).publicKey;
-  const token = await grantSetupToken(provider, poolId, coordinatorKey);
+  const token = await setUpDemoProvider(url, setup.providerKey);
   const child = spawn(
     process.execPath,
     [

@@ -5,7 +5,10 @@ import type { Command, CommandInput, CommandWorld } from './lib/command.ts';
 import { VERSION } from './run/version.ts';
 
 /** Words that only group others. */
-const GROUPS: Readonly<Record<string, string>> = { setup: 'set this machine up as an agent' };
+const GROUPS: Readonly<Record<string, string>> = {
+  setup: 'set this machine up as an agent',
+  provider: 'become a provider, offer, and make setup tokens',
+};
 
 /** Runs a command with what the user said. */
 export type Execute = (command: Command, input: CommandInput) => Promise<void>;

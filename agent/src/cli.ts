@@ -6,6 +6,11 @@ import { testProvisionCommand } from './doctor/test-provision.command.ts';
 import { verifyEvidenceCommand } from './evidence/verify-evidence.command.ts';
 import type { Command, CommandInput, CommandWorld } from './lib/command.ts';
 import { EXIT, exitCodeOf } from './lib/exit-code.ts';
+import {
+  providerOfferCommand,
+  providerRegisterCommand,
+  providerTokenCommand,
+} from './provider/provider-commands.ts';
 import { runCommand } from './run/run.command.ts';
 import { setupTokenCommand } from './setup/setup-token.command.ts';
 import { statusCommand } from './status/status.command.ts';
@@ -20,6 +25,9 @@ export const COMMANDS: readonly Command[] = [
   doctorCommand,
   testProvisionCommand,
   verifyEvidenceCommand,
+  providerRegisterCommand,
+  providerOfferCommand,
+  providerTokenCommand,
 ];
 
 /** Runs the command that `argv` (without node and script) names; resolves with the exit code. Never rejects. */

@@ -30,6 +30,7 @@ import { healthRoutes } from './health/health-routes.ts';
 import { listenMetrics, type MetricsServer } from './health/metrics-server.ts';
 import { buildServer } from './http/build-server.ts';
 import { EventStreams } from './http/event-streams.ts';
+import { infoRoute } from './http/info-route.ts';
 import type { Route } from './http/route.ts';
 import { pruneExpired } from './jobs/housekeeping.ts';
 import { JobRunner } from './jobs/job-runner.ts';
@@ -160,6 +161,7 @@ export async function openCurrent(config: CoordinatorConfig, parts: DatabasePart
 function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvider>): Route[] {
   return [
     ...healthRoutes(context),
+    infoRoute(context, [...payments.keys()]),
     ...accountRoutes(context),
     ...sessionRoutes(context),
     ...providerRoutes(context),

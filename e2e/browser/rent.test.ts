@@ -106,8 +106,8 @@ describe('renting by clicking', () => {
       .getByRole('link', { name: /^Rent / })
       .first()
       .click();
-    await createIdentity(page, `clicker-${Date.now().toString(36)}`);
-    await page.getByText('You rent as clicker-').waitFor();
+    await createIdentity(page, 'alice');
+    await page.getByText('You rent as alice').waitFor();
 
     await page.getByRole('radio', { name: '6 hours' }).check();
     expect(await page.getByLabel('Hours', { exact: true }).inputValue()).toBe('6');
@@ -128,11 +128,11 @@ describe('renting by clicking', () => {
     const contract = await readContract(page);
     expect(contract.duration_hours).toBe(6);
     expect(await page.locator('#part-terms').innerText()).toContain(total);
+    await saveScreenshot(page, 'contract');
     await page.getByRole('button', { name: 'Copy: The ssh command' }).click();
     await expect.poll(() => page.locator('#announcer').innerText()).toBe('Copied');
     const sshCommand = await clipboard();
     expect(sshCommand).toMatch(/^ssh -i ~\/\.ssh\/dc_ed25519 /);
-    await saveScreenshot(page, 'contract');
     await page.getByText('Trust the host key without being asked').click();
     await page.getByRole('button', { name: 'Copy: The command for known_hosts' }).click();
     await inShell(home, await clipboard());

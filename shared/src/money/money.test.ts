@@ -9,6 +9,7 @@ import {
   fromWire,
   makeMoney,
   multiplyRatio,
+  parseMoney,
   subtract,
   toWire,
 } from './money.ts';
@@ -158,4 +159,24 @@ describe('formatMoney', () => {
     [9_007_199_254_740_993n, '9007199.254740993 USD'],
     [MIN, '-9223372036.854775808 USD'],
   ])('writes %s as %s', (amount, text) => expect(formatMoney(usd(amount))).toBe(text));
+});
+
+describe('money that a person types', () => {
+  it('is read exactly, and printed again as the same', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 9_000_000_000n * 10n ** 9n }), (amountE9s) => {
+        const money = makeMoney(amountE9s, 'USD');
+        expect(parseMoney(formatMoney(money))).toEqual(money);
+      }),
+    );
+    expect(parseMoney('0.008 USD').amountE9s).toBe(8_000_000n);
+    expect(parseMoney('3 EUR').amountE9s).toBe(3_000_000_000n);
+  });
+
+  it.each(['', '1', 'USD', '1,50 USD', '-1 USD', '01 USD', '1.0000000001 USD', '1 usd', '1e3 USD', '1.USD'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseMoney(text)).toThrow(/is not an amount/);
+    },
+  );
 });

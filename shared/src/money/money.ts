@@ -126,6 +126,18 @@ export function formatMoney(money: Money): string {
   return `${sign}${magnitude / UNIT_E9S}.${decimals} ${money.currency}`;
 }
 
+/** What a person types: `12.50 USD`. Exact; throws REQUEST_INVALID for anything else, and for more than 9 decimals. */
+export function parseMoney(text: string): Money {
+  const match = /^(0|[1-9][0-9]{0,9})(?:\.([0-9]{1,9}))? ([A-Z][A-Z0-9]{2,9})$/.exec(text.trim());
+  if (match === null) {
+    throw new AppError('REQUEST_INVALID', `"${text}" is not an amount.`, {
+      remedy: 'Write it like "0.008 USD": at most 9 decimals, then the currency.',
+    });
+  }
+  const [, whole = '', decimals = '', currency = ''] = match;
+  return makeMoney(BigInt(whole) * UNIT_E9S + BigInt(decimals.padEnd(9, '0')), currency);
+}
+
 function assertSameCurrency(a: Money, b: Money): void {
   if (a.currency !== b.currency) throw new TypeError(`${a.currency} and ${b.currency} cannot be mixed`);
 }

@@ -1,0 +1,144 @@
+/** `dc-agent provider …`: what a provider does before there is an agent: register, offer, get a setup token. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { SigningKey } from '@dc/shared/crypto/ed25519';
+import { AppError } from '@dc/shared/errors';
+import { toHex } from '@dc/shared/ids';
+import { formatMoney, fromWire, parseMoney } from '@dc/shared/money/money';
+import { readSecretFile } from '../config/key-files.ts';
+import { textOption, type Command, type CommandInput, type CommandWorld } from '../lib/command.ts';
+import { EXIT } from '../lib/exit-code.ts';
+import { writeFileAtomically } from '../lib/write-file.ts';
+import { choosePool, type ProviderApi } from './provider-api.ts';
+
+const CONNECTION = [
+  { flags: '--coordinator <url>', description: 'the address of the coordinator' },
+  {
+    flags: '--key <file>',
+    description: 'the provider’s own key: keep it off the machines that agents run on',
+    defaultValue: 'provider.key',
+  },
+] as const;
+const POOL = { flags: '--pool <id>', description: 'which pool, where there are several' } as const;
+
+export const providerRegisterCommand: Command = {
+  name: 'provider register',
+  summary: 'become a provider: key, account and a first pool',
+  description: 'Makes the provider’s key if there is none, its account and its first pool. Safe to run again.',
+  options: [
+    ...CONNECTION,
+    { flags: '--name <text>', description: 'the name that renters see' },
+    { flags: '--country <code>', description: 'where the machines are, such as DE' },
+  ],
+  async run(input, world) {
+    const name = required(input, 'name');
+    const country = required(input, 'country');
+    const file = textOption(input, 'key') ?? 'provider.key';
+    if (!existsSync(file)) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileAtomically(file, `${toHex(world.random.bytes(32))}\n`);
+      world.print(`Made the provider's key: ${file}. Back it up; nobody can restore it.`);
+    }
+    return withApi(input, world, async (api, key) => {
+      const pool = await api.register({ name, country });
+      world.print(`Provider  ${key.publicKey}\nPool      ${pool.id} (${pool.name}, ${pool.country})`);
+      world.print('\nNext:  dc-agent provider offer …\n       dc-agent provider token …');
+    });
+  },
+};
+
+export const providerOfferCommand: Command = {
+  name: 'provider offer',
+  summary: 'put an offering up for sale',
+  options: [
+    ...CONNECTION,
+    POOL,
+    { flags: '--title <text>', description: 'what it is called' },
+    { flags: '--description <text>', description: 'what there is to say about it', defaultValue: '' },
+    { flags: '--cpu <n>', description: 'virtual processors' },
+    { flags: '--memory-mb <n>', description: 'memory' },
+    { flags: '--disk-gb <n>', description: 'disk' },
+    { flags: '--os <names>', description: 'operating systems, separated by commas' },
+    { flags: '--price <amount>', description: 'for an hour, such as "0.008 USD"' },
+    { flags: '--setup-fee <amount>', description: 'once, such as "0.50 USD"; nothing unless given' },
+    { flags: '--min-hours <n>', description: 'the shortest rental', defaultValue: '1' },
+    { flags: '--max-hours <n>', description: 'the longest rental', defaultValue: '720' },
+    { flags: '--places <n>', description: 'how many can be rented at once' },
+  ],
+  async run(input, world) {
+    const price = parseMoney(required(input, 'price'));
+    const fee = textOption(input, 'setupFee');
+    const setupFee = fee === null ? { amountE9s: 0n, currency: price.currency } : parseMoney(fee);
+    const wire = ({ amountE9s, currency }: typeof price) => ({ amount_e9s: String(amountE9s), currency });
+    return withApi(input, world, async (api) => {
+      const pool = choosePool(await api.listPools(), textOption(input, 'pool'));
+      const offering = await api.offer({
+        title: required(input, 'title'),
+        description: textOption(input, 'description') ?? '',
+        pool_id: pool.id,
+        country: pool.country,
+        cpu: count(input, 'cpu'),
+        memory_mb: count(input, 'memoryMb'),
+        disk_gb: count(input, 'diskGb'),
+        operating_systems: required(input, 'os')
+          .split(',')
+          .map((os) => os.trim()),
+        price_per_hour: wire(price),
+        setup_fee: wire(setupFee),
+        min_hours: count(input, 'minHours'),
+        max_hours: count(input, 'maxHours'),
+        places: count(input, 'places'),
+      });
+      const hourly = formatMoney(fromWire(offering.price_per_hour));
+      world.print(`Offering  ${offering.id}: ${offering.title}, ${hourly} an hour`);
+    });
+  },
+};
+
+export const providerTokenCommand: Command = {
+  name: 'provider token',
+  summary: 'make a setup token for one agent',
+  description:
+    'Prints a token that registers one agent in the pool. It is a secret: paste it into `dc-agent setup token` on ' +
+    'the agent’s machine. The coordinator never sees it.',
+  options: [
+    ...CONNECTION,
+    POOL,
+    { flags: '--hours <n>', description: 'how long it can be used', defaultValue: '1' },
+  ],
+  run: (input, world) =>
+    withApi(input, world, async (api) => {
+      const pool = choosePool(await api.listPools(), textOption(input, 'pool'));
+      world.print(await api.grantSetupToken(pool.id, count(input, 'hours') * 3600));
+    }),
+};
+
+async function withApi(
+  input: CommandInput,
+  world: CommandWorld,
+  work: (api: ProviderApi, key: SigningKey) => Promise<void>,
+): Promise<number> {
+  const url = required(input, 'coordinator');
+  const key = SigningKey.fromSeed(readSecretFile(textOption(input, 'key') ?? 'provider.key'));
+  const { ProviderApi } = await import('./provider-api.ts');
+  const api = new ProviderApi({ url, key, clock: world.clock, random: world.random });
+  try {
+    await work(api, key);
+    return EXIT.ok;
+  } finally {
+    await api.close();
+  }
+}
+
+function required(input: CommandInput, name: string): string {
+  const value = textOption(input, name);
+  const flag = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (value === null || value === '') throw new AppError('COMMAND_USAGE', `${flag} is missing.`);
+  return value;
+}
+
+function count(input: CommandInput, name: string): number {
+  const text = required(input, name);
+  if (!/^[0-9]{1,9}$/.test(text)) throw new AppError('COMMAND_USAGE', `"${text}" is not a whole number.`);
+  return Number(text);
+}

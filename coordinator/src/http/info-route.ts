@@ -1,0 +1,26 @@
+/** `GET /api/v1/coordinator`: the key that providers name in their grants, and how one can pay here. */
+import { toTimestamp } from '@dc/shared/wire/common';
+import { CoordinatorInfo } from '@dc/shared/wire/coordinator';
+import type { Context } from '../context.ts';
+import { readRoute, type Route } from './route.ts';
+
+export function infoRoute({ key, config }: Context, paymentMethods: readonly string[]): Route {
+  return readRoute({
+    method: 'GET',
+    url: '/api/v1/coordinator',
+    permission: 'public',
+    summary: 'The coordinator’s public key, its environment, and how one can pay here.',
+    schema: { response: CoordinatorInfo },
+    errors: [],
+    handle: ({ now }) =>
+      Promise.resolve({
+        status: 200,
+        body: {
+          coordinator_key: key.publicKey,
+          environment: config.environment,
+          payment_methods: [...paymentMethods],
+          server_time: toTimestamp(now),
+        },
+      }),
+  });
+}
