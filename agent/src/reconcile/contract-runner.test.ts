@@ -57,6 +57,7 @@ describe('Several contracts', () => {
     expect(life.commits).toEqual(['orders.received']);
     expect(count(life, 'before create')).toBe(2);
     expect(life.runner.activeCount).toBe(2);
+    expect(life.journal.contract(contract(3))!.sagas).toEqual([]);
     expect(planOf(life, world, contract(3))).toMatchObject([{ name: 'wait', reason: 'waiting_for_slot' }]);
     await life.rest();
     expect(world.backend.objects.size).toBe(5);
