@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { signRequest } from '@dc/shared/signing/sign-request';
-import type { WireProblem } from '@dc/shared/wire/common';
+import type { WireProblem } from '@dc/shared/wire/schema-parts';
 
 /** An answer that is not a success, with its problem document. */
 export class ProblemError extends Error {

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { isAppError } from '@dc/shared/errors';
 import { HeartbeatAnswer, Leases, Registration } from '@dc/shared/wire/agent';
-import { closed, nullable } from '@dc/shared/wire/common';
+import { closed, nullable } from '@dc/shared/wire/schema-parts';
 import { describe, expect, it } from 'vitest';
 import { parseAnswer, parseRetryAfter, refusalError } from './parse-answer.ts';
 

@@ -5,7 +5,7 @@ import { AGENT_PERMISSIONS, signGrant } from '@dc/shared/delegation/delegation';
 import { deriveSealSecret, formatSetupToken } from '@dc/shared/delegation/setup-token';
 import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
-import { listOf } from '@dc/shared/wire/common';
+import { listOf } from '@dc/shared/wire/schema-parts';
 import { CoordinatorInfo } from '@dc/shared/wire/coordinator';
 import { Offering, Pool, type WireCreateOffering, type WireOffering } from '@dc/shared/wire/offering';
 import { HttpTransport } from '../coordinator-client/http-transport.ts';

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
 import { Account, AddKey, CreateAccount } from '@dc/shared/wire/account';
-import { closed, PublicKey } from '@dc/shared/wire/common';
+import { closed, PublicKey } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import { accountOf } from '../http/principal.ts';
 import { readRoute, writeRoute, type Route } from '../http/route.ts';

@@ -1,5 +1,5 @@
 /** Accounts as everybody may see them: no email. */
-import { toTimestamp } from '@dc/shared/wire/common';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { WireAccount } from '@dc/shared/wire/account';
 import type { Reader } from '../database/database.ts';
 import { findAccount, listActiveKeys, type AccountRow } from './account-store.ts';

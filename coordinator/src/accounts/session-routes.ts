@@ -7,7 +7,7 @@ import { verifySignature } from '@dc/shared/crypto/ed25519';
 import { AppError } from '@dc/shared/errors';
 import { fromHex } from '@dc/shared/ids';
 import { Challenge, CreateChallenge, CreateSession, loginText, Session } from '@dc/shared/wire/account';
-import { toTimestamp } from '@dc/shared/wire/common';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import { clearedSessionCookie, hashToken, readSessionToken, sessionCookie } from '../http/session-cookie.ts';
 import { writeRoute, type Route } from '../http/route.ts';

@@ -13,7 +13,7 @@ import {
   RenewLease,
   ReturnWork,
 } from '@dc/shared/wire/agent';
-import { closed, listOf, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/common';
+import { closed, listOf, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/schema-parts';
 import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
 import { findHead } from '../evidence/record-store.ts';

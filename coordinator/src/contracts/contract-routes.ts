@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
 import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
-import { closed, listOf, nullable, Uuid } from '@dc/shared/wire/common';
+import { closed, listOf, nullable, Uuid } from '@dc/shared/wire/schema-parts';
 import {
   CancelContract,
   Contract,

@@ -2,7 +2,7 @@
 import type { Static } from 'typebox';
 import { toWire } from '@dc/shared/money/money';
 import { isTerminal } from '@dc/shared/state/contract';
-import { toTimestamp } from '@dc/shared/wire/common';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Stage, WireAccess, WireContract } from '@dc/shared/wire/contract';
 import type { Reader } from '../database/database.ts';
 import { refundedE9s } from '../payments/refund-store.ts';

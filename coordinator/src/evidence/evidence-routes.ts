@@ -9,7 +9,7 @@ import {
   SubmitRecords,
   type WireRecordResult,
 } from '@dc/shared/wire/agent';
-import { closed, PublicKey, Uuid } from '@dc/shared/wire/common';
+import { closed, PublicKey, Uuid } from '@dc/shared/wire/schema-parts';
 import type { AgentPermission } from '@dc/shared/delegation/delegation';
 import type { Context } from '../context.ts';
 import { agentOf } from '../http/principal.ts';

@@ -1,7 +1,7 @@
 /** Whether this process lives, and whether it should get requests. For load balancers: cheap, and never limited. */
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
-import { closed } from '@dc/shared/wire/common';
+import { closed } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import { appliedMigrations } from '../database/migrate.ts';
 import { MIGRATIONS } from '../database/migrations/index.ts';

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Type } from 'typebox';
 import { AppError, ERRORS } from '@dc/shared/errors';
-import { closed } from '@dc/shared/wire/common';
+import { closed } from '@dc/shared/wire/schema-parts';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createTestClient } from '../testing/test-client.ts';
 import { startTestCoordinator, until, type TestCoordinator } from '../testing/test-coordinator.ts';

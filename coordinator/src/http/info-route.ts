@@ -1,5 +1,5 @@
 /** `GET /api/v1/coordinator`: the key that providers name in their grants, and how one can pay here. */
-import { toTimestamp } from '@dc/shared/wire/common';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { CoordinatorInfo } from '@dc/shared/wire/coordinator';
 import type { Context } from '../context.ts';
 import { readRoute, type Route } from './route.ts';

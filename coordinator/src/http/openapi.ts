@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { Type } from 'typebox';
 import { ERRORS, statusOf, type ErrorCode } from '@dc/shared/errors';
-import { Problem } from '@dc/shared/wire/common';
+import { Problem } from '@dc/shared/wire/schema-parts';
 import { errorsOf } from './common-errors.ts';
 import { permissionsOf } from './permissions.ts';
 import { streamRoute, type Route } from './route.ts';

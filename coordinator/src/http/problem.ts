@@ -1,7 +1,7 @@
 /** Turns errors into RFC 9457 problem documents, from the one table of codes. */
 import type { FastifyError } from 'fastify';
 import { AppError, ERRORS, statusOf, type ErrorCode } from '@dc/shared/errors';
-import type { WireProblem } from '@dc/shared/wire/common';
+import type { WireProblem } from '@dc/shared/wire/schema-parts';
 
 /** An error answer: everything but how it is sent. */
 export interface ProblemAnswer {

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
 import { newUuid } from '@dc/shared/ids';
-import { closed, listOf, PublicKey, Uuid } from '@dc/shared/wire/common';
+import { closed, listOf, PublicKey, Uuid } from '@dc/shared/wire/schema-parts';
 import { CreateOffering, Offering, OfferingQuery, type WireCreateOffering } from '@dc/shared/wire/offering';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';

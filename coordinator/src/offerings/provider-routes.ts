@@ -1,7 +1,7 @@
 /** The calls about providers, their pools and their setup tokens. A provider acts only for itself. */
 import { AppError } from '@dc/shared/errors';
 import { newUuid } from '@dc/shared/ids';
-import { closed, listOf, ListQuery, PublicKey } from '@dc/shared/wire/common';
+import { closed, listOf, ListQuery, PublicKey } from '@dc/shared/wire/schema-parts';
 import { CreateGrant, CreatePool, CreateProvider, Grant, Pool, Provider } from '@dc/shared/wire/offering';
 import type { Context } from '../context.ts';
 import { accountOf, type Principal } from '../http/principal.ts';

@@ -1,7 +1,7 @@
 /** Providers, pools and grants on the wire. */
 import type { Selectable } from 'kysely';
 import { verifyGrant } from '@dc/shared/delegation/delegation';
-import { toTimestamp } from '@dc/shared/wire/common';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { WireProvider } from '@dc/shared/wire/offering';
 import type { Reader } from '../database/database.ts';
 import type { AgentsTable } from '../database/tables-spine.ts';

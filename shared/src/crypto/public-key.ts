@@ -24,3 +24,12 @@ export function parsePublicKey(text: string): string {
   }
   return text;
 }
+
+/** Whether 32 bytes are one of the points of small order, in whatever encoding a lenient reader takes them. */
+export function isSmallOrder(bytes: Uint8Array): boolean {
+  try {
+    return Point.fromBytes(bytes, true).isSmallOrder();
+  } catch {
+    return false; // No point at all.
+  }
+}

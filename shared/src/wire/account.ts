@@ -1,6 +1,6 @@
 /** Accounts, their keys and sessions on the wire. */
 import { Type, type Static } from 'typebox';
-import { closed, nullable, PublicKey, Timestamp } from './common.ts';
+import { closed, nullable, PublicKey, Timestamp } from './schema-parts.ts';
 
 export const Username = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{2,31}$' });
 const Label = Type.String({ maxLength: 64 });

@@ -2,7 +2,7 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PERMISSIONS } from '../delegation/delegation.ts';
 import { ORDER_KINDS } from '../orders/order.ts';
-import { closed, CompactJws, nullable, PublicKey, Timestamp, Uuid } from './common.ts';
+import { closed, CompactJws, nullable, PublicKey, Timestamp, Uuid } from './schema-parts.ts';
 
 export const RegisterAgent = closed({
   delegation: Type.String({

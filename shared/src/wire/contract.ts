@@ -1,7 +1,7 @@
 /** Contracts on the wire. */
 import { Type, type Static } from 'typebox';
 import { CONTRACT_STATES, PAYMENT_STATES, RELEASE_STATES } from '../state/contract.ts';
-import { closed, ListQuery, MoneySchema, nullable, PublicKey, Timestamp, Uuid } from './common.ts';
+import { closed, ListQuery, MoneySchema, nullable, PublicKey, Timestamp, Uuid } from './schema-parts.ts';
 
 const oneOf = <T extends string>(values: readonly T[]) => Type.Enum([...values]);
 

@@ -1,6 +1,6 @@
 /** What a coordinator says of itself to anyone who asks. */
 import { Type, type Static } from 'typebox';
-import { closed, PublicKey, Timestamp } from './common.ts';
+import { closed, PublicKey, Timestamp } from './schema-parts.ts';
 
 export const CoordinatorInfo = closed({
   coordinator_key: Type.String({ ...PublicKey, description: 'Signs orders and checkpoints; agents pin it' }),

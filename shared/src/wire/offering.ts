@@ -10,7 +10,7 @@ import {
   PublicKey,
   Timestamp,
   Uuid,
-} from './common.ts';
+} from './schema-parts.ts';
 
 const Country = Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2' });
 const Amount = Type.String({ pattern: '^(0|[1-9][0-9]{0,17})$' });

@@ -1,5 +1,5 @@
 /** Calls of the coordinator's API with the session's cookie. */
-import type { WireProblem } from '@dc/shared/wire/common';
+import type { WireProblem } from '@dc/shared/wire/schema-parts';
 
 /** An answer that is an error, or none at all. */
 export class ApiError extends Error {

@@ -35,7 +35,13 @@ if (who.dataset['signedOut'] !== undefined) {
     const name = accountText(account);
     document.querySelector('a[href="/login"]')?.replaceChildren(name);
     delete who.dataset['signedOut'];
-    who.textContent = `You rent as ${name}.`;
+    const bold = document.createElement('b');
+    bold.textContent = name;
+    const line = document.createElement('p');
+    line.append('You rent as ', bold, '.');
+    who.replaceChildren(line);
+    who.removeAttribute('aria-labelledby');
+    who.classList.add('slim');
     setProblem('pay', '');
     hoursField.focus();
   });
