@@ -10,7 +10,13 @@ describe('the log', () => {
   it('blacks out what would let somebody act for a caller', () => {
     const { lines, log } = collect('info');
     log.info({
-      headers: { authorization: 'abc', cookie: 'abc', signature: 'abc', 'signature-input': 'abc', host: 'here' },
+      headers: {
+        authorization: 'abc',
+        cookie: 'abc',
+        signature: 'abc',
+        'signature-input': 'abc',
+        host: 'here',
+      },
       request: { headers: { 'set-cookie': 'abc', cookie: 'abc' } },
       token: 'abc',
     });
@@ -24,7 +30,9 @@ describe('the log', () => {
     const { lines, log } = collect('info');
     log.debug('not this');
     log.info({ a: 1 }, 'this');
-    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([{ level: 30, a: 1, msg: 'this' }]);
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { level: 30, a: 1, msg: 'this' },
+    ]);
   });
 
   it('shows the whole of an error, and of its cause', () => {
