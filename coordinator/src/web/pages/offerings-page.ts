@@ -188,11 +188,13 @@ function renderNone({ fields }: OfferingsView): Html {
     <p>Nobody offers a server here at the moment. As soon as a provider does, it stands on this page.</p>
     <h3>You have machines?</h3>
     <ol>
-      <li>Install <code>dc-agent</code> on the machine, or beside it.</li>
+      <li><code>dc-agent provider register</code> makes you a provider here.</li>
+      <li><code>dc-agent provider offer</code> says what you rent out, and for how much.</li>
       <li>
-        Get a setup token from whoever runs this coordinator, and run <code>dc-agent setup token</code>.
+        <code>dc-agent provider token</code> makes a setup token; <code>dc-agent setup token</code> takes it
+        on your machine.
       </li>
-      <li>Check with <code>dc-agent doctor</code>, then create your offerings.</li>
+      <li><code>dc-agent doctor</code> checks everything, and <code>dc-agent run</code> starts.</li>
     </ol>
   </div>`;
 }
