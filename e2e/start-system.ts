@@ -54,9 +54,9 @@ export interface RunningSystem {
 export async function startSystem(options: SystemOptions): Promise<RunningSystem> {
   const dataDir = resolve(options.dataDir);
   const url = `http://127.0.0.1:${String(options.port)}`;
+  await endLeftovers(dataDir);
   if (options.fresh) rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  endLeftovers(dataDir);
 
   const programs = options.programs ?? { coordinator: 'coordinator/src/main.ts', agent: 'agent/src/main.ts' };
   const supervise = options.supervise ?? false;
@@ -250,14 +250,16 @@ class ChildProgram implements Program {
 }
 
 /** Ends what an earlier run left behind when it was killed itself. Only processes that run from this data folder. */
-function endLeftovers(dataDir: string): void {
+export async function endLeftovers(dataDir: string): Promise<void> {
   for (const name of ['agent', 'coordinator']) {
     const file = join(dataDir, `${name}.pid`);
     if (!existsSync(file)) continue;
     const pid = Number(readFileSync(file, 'utf8'));
     const commandLine = `/proc/${String(pid)}/cmdline`;
-    if (existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(dataDir))
-      process.kill(pid, 'SIGKILL');
+    const isOurs = (): boolean =>
+      existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(dataDir);
+    if (isOurs()) process.kill(pid, 'SIGKILL');
+    while (isOurs()) await delay(10); // SIGKILL cannot be refused; its port is free once it is gone.
     rmSync(file, { force: true });
   }
 }

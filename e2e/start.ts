@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startSystem } from './start-system.ts';
+import { endLeftovers, startSystem } from './start-system.ts';
 
 const USAGE = `Usage: npm start -- [--port 8787] [--fresh] [--data-dir DIR]
 
@@ -31,6 +31,8 @@ async function main(): Promise<number> {
     process.stderr.write(`--port takes a number from 1 to 65535, not "${values.port}".\n`);
     return 2;
   }
+  const dataDir = resolve(values['data-dir']);
+  await endLeftovers(dataDir);
   if (!(await isFree(port))) {
     process.stderr.write(
       `Port ${String(port)} is in use. Stop what listens there, or choose another: npm start -- --port 8788\n`,
@@ -38,7 +40,6 @@ async function main(): Promise<number> {
     return 2;
   }
   const stopped = waitForStop();
-  const dataDir = resolve(values['data-dir']);
   const system = await startSystem({ dataDir, port, fresh: values.fresh, supervise: true });
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   process.stdout.write(`
@@ -89,5 +90,7 @@ try {
   process.exitCode = await main();
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  const isUsage =
+    error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  process.exitCode = isUsage ? 2 : 1;
 }
