@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { AppError } from '@dc/shared/errors';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -302,6 +303,18 @@ describe('an agent ends itself', () => {
     expect(JSON.parse(reader.fact('stopped_because') ?? '')).toMatchObject({ code });
     reader.close();
     expect(world.backend.objects.size).toBe(1);
+  });
+
+  it('when the coordinator holds records that its journal does not know', async () => {
+    const world = await install();
+    const first = await world.start();
+    world.coordinator.addWork('provision', world.newContract());
+    await settle();
+    await first.stop();
+    await rm(world.config.stateDir, { recursive: true });
+    const agent = await world.start();
+    world.coordinator.addWork('provision', world.newContract());
+    expect(await agent.failure).toMatchObject({ code: 'RECORD_FORK' });
   });
 
   it('never because the coordinator is away, for however long', async () => {

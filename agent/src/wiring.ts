@@ -217,7 +217,7 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
     nudge,
   });
   return [
-    loop('heartbeat', heartbeatTurn({ ...shared, version: VERSION, onWork }), PATIENT),
+    loop('heartbeat', heartbeatTurn({ ...shared, ...trustOf(opened), version: VERSION, onWork }), PATIENT),
     loop('stream', parts.stream.turn, STREAM),
     loop('work', parts.work.turn, WORK, nudges.work),
     loop('leases', parts.keeper.turn, PATIENT, parts.keeper.nudge),

@@ -128,6 +128,8 @@ export interface JournalReader {
   instances(phases: readonly InstancePhase[]): JournalInstance[];
   /** Records to deliver, in the order in which they were signed. */
   undeliveredRecords(limit: number): JournalRecord[];
+  /** The sequence number of the last record that this key has signed; 0 for none. */
+  lastSeq(agentKey: string): number;
   /** Orders handed back that the coordinator has not heard of. */
   undeliveredReturns(limit: number): JournalOrder[];
   fact(name: string): string | null;

@@ -145,6 +145,11 @@ export class SqliteReader implements JournalReader {
     );
   }
 
+  lastSeq(agentKey: string): number {
+    const sql = 'SELECT max(seq) AS seq FROM records WHERE agent_key = ?';
+    return (this.#get(sql, agentKey) as { seq: number | null } | undefined)?.seq ?? 0;
+  }
+
   undeliveredReturns(limit: number): JournalOrder[] {
     return this.#all<OrderRow>(
       `SELECT ${ORDER_COLUMNS} FROM orders WHERE returned_at IS NOT NULL AND return_delivered_at IS NULL

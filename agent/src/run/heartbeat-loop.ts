@@ -1,4 +1,5 @@
 /** Says regularly that this agent lives and what it runs; learns what the coordinator knows of it. */
+import { AppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
@@ -23,6 +24,7 @@ export interface HeartbeatParts {
   readonly contact: Contact;
   readonly random: Random;
   readonly version: string;
+  readonly agentKey: string;
   /** Called when the coordinator has work that nobody nudged us about. */
   readonly onWork: () => void;
 }
@@ -32,12 +34,31 @@ export function heartbeatTurn(parts: HeartbeatParts): Turn {
   return async (signal) => {
     const answer = await parts.coordinator.heartbeat(composeHeartbeat(parts), signal);
     parts.contact.seen();
+    assertOwnChain(parts, answer.records_held);
     const intervalMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS_MIN, answer.next_interval_ms));
     parts.contact.expectEvery(intervalMs);
     if (answer.open_work > 0) parts.onWork();
     // Never later than promised.
     return jittered(intervalMs * 0.9, parts.random, 0.1);
   };
+}
+
+/**
+ * The coordinator cannot hold more of our records than we have signed: then somebody else signs with our key, or
+ * our journal was lost. Either way we know less than we did, and must not act on it.
+ */
+function assertOwnChain({ journal, agentKey }: HeartbeatParts, held: number): void {
+  const signed = journal.lastSeq(agentKey);
+  if (held <= signed) return;
+  throw new AppError(
+    'RECORD_FORK',
+    `The coordinator holds ${held} records of this agent's key, this journal only ${signed}.`,
+    {
+      remedy:
+        'Stop the other agent that uses this key, or restore the journal; with neither, set this machine up again ' +
+        'with a new key.',
+    },
+  );
 }
 
 /** What is said. Nothing is claimed that nobody looked at (I16). */
