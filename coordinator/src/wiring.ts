@@ -4,7 +4,6 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Clock } from '@dc/shared/clock';
@@ -27,7 +26,6 @@ import { openDatabase } from './database/open-database.ts';
 import { evidenceRoutes } from './evidence/evidence-routes.ts';
 import { CoordinatorMetrics } from './health/coordinator-metrics.ts';
 import { healthRoutes } from './health/health-routes.ts';
-import { listenMetrics, type MetricsServer } from './health/metrics-server.ts';
 import { buildServer } from './http/build-server.ts';
 import { EventStreams } from './http/event-streams.ts';
 import { infoRoute } from './http/info-route.ts';
@@ -43,6 +41,7 @@ import type { PaymentProvider } from './payments/payment-provider.ts';
 import { sendRefund } from './payments/refund-job.ts';
 import { REFUND_TOPIC } from './payments/settlement.ts';
 import { createTestPayment } from './payments/test-payment.ts';
+import { RunningCoordinator } from './running-coordinator.ts';
 import { buildWeb } from './web/web-routes.ts';
 
 /** What a coordinator is given from outside. */
@@ -109,7 +108,7 @@ export async function createCoordinator(
     sendErrorPage: (input, error) => web.sendError(input, error),
     checksAnswers: parts.checksAnswers === true,
   });
-  const running = new RunningParts({ context, app, jobs, metrics, version: parts.version });
+  const running = new RunningCoordinator({ context, app, jobs, metrics, version: parts.version });
   return {
     context,
     app,
@@ -196,65 +195,5 @@ function makeFolder(folder: string): void {
     throw new AppError('DATABASE_UNUSABLE', `The folder ${folder} cannot be made (${code}).`, {
       cause: error,
     });
-  }
-}
-
-interface Assembled {
-  context: Context;
-  app: FastifyInstance;
-  jobs: JobRunner;
-  metrics: CoordinatorMetrics;
-  version: string;
-}
-
-/** Starting and stopping, in the order that loses nothing. */
-class RunningParts {
-  readonly #parts: Assembled;
-  #metricsServer: MetricsServer | null = null;
-  #stopped: Promise<void> | null = null;
-
-  constructor(parts: Assembled) {
-    this.#parts = parts;
-  }
-
-  async startWork(): Promise<void> {
-    await this.#parts.context.signals.start();
-    await this.#parts.jobs.start();
-  }
-
-  async listen(): Promise<{ url: string; metricsUrl: string | null }> {
-    const { app, context, metrics, version } = this.#parts;
-    const { listen, metricsPort } = context.config;
-    if (metricsPort !== null) {
-      metrics.observe(context, version);
-      this.#metricsServer = await listenMetrics(metrics.registry, metricsPort);
-    }
-    try {
-      await app.listen({ host: listen.host, port: listen.port });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-      throw new AppError(
-        'PORT_IN_USE',
-        `Something listens on ${listen.host}:${String(listen.port)} already.`,
-      );
-    }
-    const { port } = app.server.address() as AddressInfo;
-    const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
-    return { url: `http://${host}:${String(port)}`, metricsUrl: this.#metricsServer?.url ?? null };
-  }
-
-  stop(graceMs: number): Promise<void> {
-    this.#stopped ??= this.#stop(graceMs);
-    return this.#stopped;
-  }
-
-  async #stop(graceMs: number): Promise<void> {
-    const { app, context, jobs, metrics } = this.#parts;
-    // What a request wants to write must find the database open, so it closes last.
-    await Promise.all([app.close(), jobs.drain(graceMs)]);
-    await context.signals.stop();
-    metrics.stop();
-    await this.#metricsServer?.close();
-    await context.db.close();
   }
 }

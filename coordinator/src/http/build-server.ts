@@ -3,26 +3,19 @@
  * that goes wrong becomes a problem document here. Fastify's own validator and serializer are not used: TypeBox
  * checks what comes in, as the agent does, and answers are plain JSON.
  */
-import type { Socket } from 'node:net';
-import fastify, {
-  type ConnectionError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
 import type { Context } from '../context.ts';
-import { errorsOf } from './common-errors.ts';
+import { answerBrokenRequest, answerError, BODY_LIMIT_BYTES, type SendErrorPage } from './answer-error.ts';
 import { hasCredential } from './credential.ts';
 import { Connections } from './connections.ts';
 import { errorsPageRoute } from './errors-page.ts';
 import { findAllowedMethods } from './allowed-methods.ts';
 import { openApiRoute } from './openapi.ts';
 import { OwnAuthorities } from './own-authorities.ts';
-import { PROBLEM_TYPE, problemOf, toAppError } from './problem.ts';
 import { RateLimits } from './rate-limits.ts';
-import type { Route, RouteInput } from './route.ts';
+import type { Route } from './route.ts';
 import { RouteRunner, type RouteServices } from './run-route.ts';
 
 declare module 'fastify' {
@@ -53,13 +46,11 @@ export interface Answered {
 export interface ServerOptions {
   /** Told of every answer, for metrics. */
   onAnswer?: (answer: Answered) => void;
-  /** Answers a browser that asked for a page with a page for the error. */
-  sendErrorPage?: (input: Pick<RouteInput, 'raw' | 'traceId'>, error: AppError) => Promise<void>;
+  sendErrorPage?: SendErrorPage;
   /** For tests: answers and errors that a route did not declare are INTERNAL_BUGs. */
   checksAnswers?: boolean;
 }
 
-const BODY_LIMIT_BYTES = 64 * 1024;
 /** For the whole of a request to come in: a batch of records over a bad line takes seconds. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than a proxy keeps an idle connection (60 s), so that it is never us who cut one as it is used again. */
@@ -72,6 +63,7 @@ export function buildServer(
   options: ServerOptions = {},
 ): FastifyInstance {
   const { config, clock, random } = context;
+  const { sendErrorPage } = options;
   const services: RouteServices = {
     context,
     own: new OwnAuthorities(config.publicUrl, config.listen.host),
@@ -88,7 +80,7 @@ export function buildServer(
     exposeHeadRoutes: false,
     trustProxy: config.trustedProxies.length === 0 ? false : [...config.trustedProxies],
     frameworkErrors(error, request, reply) {
-      void answerError({ services, options }, error, request, reply);
+      void answerError({ services, sendErrorPage }, error, request, reply);
     },
     clientErrorHandler: answerBrokenRequest,
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
@@ -105,7 +97,9 @@ export function buildServer(
   const all = [...routes, openApiRoute(routes), errorsPageRoute()];
   for (const route of all) addRoute(app, new RouteRunner(route, services), services);
   app.setNotFoundHandler((request, reply) => answerNotFound(services, all, request, reply));
-  app.setErrorHandler((error, request, reply) => answerError({ services, options }, error, request, reply));
+  app.setErrorHandler((error, request, reply) =>
+    answerError({ services, sendErrorPage }, error, request, reply),
+  );
   return app;
 }
 
@@ -214,62 +208,4 @@ function answerNotFound(
   if (methods.length === 0) throw new AppError('ROUTE_NOT_FOUND');
   void reply.header('allow', methods.join(', '));
   throw new AppError('METHOD_NOT_ALLOWED', `${path} takes ${methods.join(', ')}.`);
-}
-
-function answerError(
-  { services, options }: { services: RouteServices; options: ServerOptions },
-  thrown: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): FastifyReply {
-  const error = declaredOrBug(services, thrown, request);
-  const isRefused = error.kind === 'unauthenticated' || error.kind === 'denied';
-  if (isRefused && hasCredential(request.raw.headers)) services.limits.countRefused(request.ip);
-  request.problem = error;
-  const { status, headers, body } = problemOf(error, request.id);
-  void reply.code(status).headers(headers);
-  if (options.sendErrorPage === undefined || !wantsPage(request)) return reply.send(JSON.stringify(body));
-  options
-    .sendErrorPage({ raw: { request, reply }, traceId: request.id }, error)
-    .catch((pageError: unknown) => {
-      services.context.log.error({ err: pageError, traceId: request.id }, 'the page for an error failed');
-      if (!reply.sent) void reply.code(status).headers(headers).send(JSON.stringify(body));
-    });
-  return reply;
-}
-
-/** The error of what was thrown; in tests a bug where the route does not declare it. */
-function declaredOrBug({ checksAnswers }: RouteServices, thrown: unknown, request: FastifyRequest): AppError {
-  const route = request.runner?.route;
-  const error = toAppError(thrown, route?.bodyLimitBytes ?? BODY_LIMIT_BYTES);
-  if (!checksAnswers || route === undefined || errorsOf(route).includes(error.code)) return error;
-  return new AppError('INTERNAL_BUG', `The route does not declare ${error.code}.`, { cause: thrown });
-}
-
-/** Whether a person is looking: a browser says so, and the API is for programs. */
-function wantsPage(request: FastifyRequest): boolean {
-  const path = request.raw.url ?? '';
-  if (path.startsWith('/api/') || path.startsWith('/health/')) return false;
-  return request.method === 'GET' && (request.headers.accept ?? '').includes('text/html');
-}
-
-/** What Node's parser says where there is more to say than that it cannot be read. */
-const BROKEN: Readonly<Record<string, AppError>> = {
-  HPE_HEADER_OVERFLOW: new AppError('REQUEST_TOO_LARGE', 'The headers are too large.'),
-  ERR_HTTP_REQUEST_TIMEOUT: new AppError('REQUEST_MALFORMED', 'The request took too long to come in.'),
-};
-
-/** What is not even HTTP never becomes a request: answered on the socket itself. */
-function answerBrokenRequest(error: ConnectionError, socket: Socket): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const problem =
-    BROKEN[error.code] ?? new AppError('REQUEST_MALFORMED', 'This is not a request that can be read.');
-  const { status, body } = problemOf(problem, '-');
-  const text = JSON.stringify(body);
-  socket.end(
-    `HTTP/1.1 ${String(status)} ${body.code}\r\ncontent-type: ${PROBLEM_TYPE}\r\nconnection: close\r\ncontent-length: ${String(Buffer.byteLength(text))}\r\n\r\n${text}`,
-  );
 }
