@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
 import { AgentWorld, type Life, type WorldOptions } from '../sagas/testing/agent-world.ts';
 import { failingAt } from '../sagas/testing/saga-checks.ts';
-import { settle } from '../testing/manual-clock.ts';
+import { settle } from '@dc/shared/testing/manual-clock';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { BLOCKING_REASONS } from './blocking-reasons.ts';
 import { desiredOf } from './desired.ts';

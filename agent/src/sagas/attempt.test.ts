@@ -1,6 +1,6 @@
 import { AppError } from '@dc/shared/errors';
 import { describe, expect, it } from 'vitest';
-import { ManualClock, settle } from '../testing/manual-clock.ts';
+import { ManualClock, settle } from '@dc/shared/testing/manual-clock';
 import { attempt } from './attempt.ts';
 
 const never = (signal: AbortSignal): Promise<never> =>

@@ -2,7 +2,7 @@
 import type { RecordPayload } from '@dc/shared/evidence/record';
 import { describe, expect, it } from 'vitest';
 import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
-import { settle } from '../testing/manual-clock.ts';
+import { settle } from '@dc/shared/testing/manual-clock';
 import type { AgentWorld, Life } from './testing/agent-world.ts';
 import { crashEverywhere, type Scenario } from './testing/saga-checks.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
-import { settle } from '../testing/manual-clock.ts';
+import { settle } from '@dc/shared/testing/manual-clock';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { AgentWorld, type WorldOptions } from './testing/agent-world.ts';
 

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Journal } from '../journal/journal.ts';
 import { openJournal } from '../journal/open-journal.ts';
 import { AGENT_KEY, aLease, anOrder, CONTRACT_ID, ENVIRONMENT } from '../journal/testing/builders.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { ManualClock } from '@dc/shared/testing/manual-clock';
 import { seededRandom } from '../testing/seeded-random.ts';
 import { SagaEngine } from './run-saga.ts';
 import { defineSaga, type Report, type SagaDefinition } from './saga.ts';

@@ -1,7 +1,7 @@
 /** The checks of `testing/saga-checks.ts` on every saga: steps that run twice, and failures at every step. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
-import { settle } from '../testing/manual-clock.ts';
+import { settle } from '@dc/shared/testing/manual-clock';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { allSagas } from './all-sagas.ts';
 import type { SagaName } from './saga-inputs.ts';

@@ -13,7 +13,7 @@ import { MemoryProvisioner } from '../../provisioners/memory/memory-provisioner.
 import type { Existence, Provisioner } from '../../provisioners/provisioner.ts';
 import { ContractRunner } from '../../reconcile/contract-runner.ts';
 import type { Observed } from '../../reconcile/plan-steps.ts';
-import { ManualClock, settle } from '../../testing/manual-clock.ts';
+import { ManualClock, settle } from '@dc/shared/testing/manual-clock';
 import { seededRandom } from '../../testing/seeded-random.ts';
 import { allSagas } from '../all-sagas.ts';
 import { SagaEngine } from '../run-saga.ts';
