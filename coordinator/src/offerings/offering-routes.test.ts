@@ -143,7 +143,7 @@ describe('looking for an offering', () => {
 
   it('gives full pages, and every offering once, also while others are added', async () => {
     for (let count = 0; count < 7; count += 1)
-      await offer({ title: `o${count}`, price_per_hour: usd(String(count % 3)) });
+      await offer({ title: `o${count}`, price_per_hour: usd(String(1 + (count % 3))) });
     const seen: string[] = [];
     const sizes: number[] = [];
     let cursor: string | null = null;
