@@ -256,6 +256,11 @@ export const ERRORS = {
     'This agent key is registered already.',
     'Set the agent up with a new key.',
   ),
+  AGENT_NOT_FOUND: row(
+    'not_found',
+    'The provider has no such agent.',
+    'See its agents in GET /api/v1/providers/{pubkey}.',
+  ),
   POOL_NOT_FOUND: row('not_found', 'There is no such pool.', 'Check the pool of the setup token.'),
   PROVIDER_NOT_FOUND: row('not_found', 'There is no such provider.', 'Check the public key.'),
   PROVIDER_EXISTS: row('conflict', 'This account is a provider already.', 'Nothing to do.'),

@@ -18,6 +18,7 @@ import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
 import { findHead } from '../evidence/record-store.ts';
 import { agentOf, type Principal } from '../http/principal.ts';
+import { assertOwnProvider } from '../offerings/provider-routes.ts';
 import { readRoute, streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
 import { revokeAgent, saveHeartbeat } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
@@ -97,15 +98,13 @@ function identityRoutes(context: Context): Route[] {
       permission: 'provider',
       summary: 'Revokes an agent’s key at once. Its instances stay, and its records stay readable.',
       schema: { params: closed({ pubkey: PublicKey, agent: PublicKey }), response: Type.Null() },
-      errors: ['PERMISSION_DENIED', 'KEY_UNKNOWN'],
+      errors: ['PERMISSION_DENIED', 'AGENT_NOT_FOUND'],
       successStatus: 204,
       idempotency: 'none',
       async handle({ params, principal, now }, trx) {
-        if (principal.kind !== 'account' || principal.account !== params.pubkey) {
-          throw new AppError('PERMISSION_DENIED', 'Only the provider itself can revoke its agents.');
-        }
+        assertOwnProvider(principal, params.pubkey);
         if (!(await revokeAgent(trx, params.agent, params.pubkey, now))) {
-          throw new AppError('KEY_UNKNOWN', 'This provider has no such agent, or it is revoked already.');
+          throw new AppError('AGENT_NOT_FOUND');
         }
         return { status: 204, body: null };
       },

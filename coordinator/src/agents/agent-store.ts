@@ -1,5 +1,5 @@
 /** The SQL of agents: registration, heartbeats, who is online. */
-import type { Selectable } from 'kysely';
+import { sql, type Selectable } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { AgentsTable } from '../database/tables-spine.ts';
 
@@ -40,7 +40,7 @@ export async function saveHeartbeat(
     .execute();
 }
 
-/** Takes an agent's permissions away, at once. */
+/** Takes an agent's permissions away, at once; again is a success. Returns false where the provider has no such agent. */
 export async function revokeAgent(
   trx: Transaction,
   publicKey: string,
@@ -49,10 +49,9 @@ export async function revokeAgent(
 ): Promise<boolean> {
   const result = await trx
     .updateTable('agents')
-    .set({ revoked_at: at })
+    .set((agent) => ({ revoked_at: agent.fn.coalesce('revoked_at', sql<number>`${at}`) }))
     .where('public_key', '=', publicKey)
     .where('provider_pubkey', '=', provider)
-    .where('revoked_at', 'is', null)
     .executeTakeFirst();
   return result.numUpdatedRows === 1n;
 }
