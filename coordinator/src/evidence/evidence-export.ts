@@ -21,6 +21,7 @@ export async function streamEvidence(
   reply.hijack();
   const output = reply.raw;
   output.writeHead(200, {
+    ...(reply.getHeaders() as Record<string, string>),
     'content-type': 'application/jsonl; charset=utf-8',
     'cache-control': 'no-store',
     'content-disposition': `attachment; filename="evidence-${providerKey.slice(0, 16)}.jsonl"`,
