@@ -60,15 +60,13 @@ async function main(): Promise<number> {
   return 0;
 }
 
-/** Resolves at the first Ctrl-C or SIGTERM. */
+/**
+ * Resolves at the first Ctrl-C or SIGTERM. More of them change nothing (a process group may have the same one twice):
+ * ending before the two programs would leave them behind, and their port taken.
+ */
 function waitForStop(): Promise<void> {
   return new Promise((resolve) => {
-    process.once('SIGINT', () => {
-      resolve();
-    });
-    process.once('SIGTERM', () => {
-      resolve();
-    });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
   });
 }
 

@@ -34,10 +34,20 @@ async function timeStart(run: BenchRun, dataDir: string): Promise<number> {
   const child = spawn('npm', ['start', '--', '--port', String(port), '--data-dir', dataDir], {
     cwd: path.join(import.meta.dirname, '..', '..'),
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // A group of its own, which has a signal as a whole, as a terminal's Ctrl-C would give it.
   });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const interrupt = (): void => {
+    if (child.pid !== undefined && !hasEnded) process.kill(-child.pid, 'SIGINT');
+  };
+  let hasEnded = false;
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => {
+      hasEnded = true;
+      resolve();
+    });
+  });
   run.onEnd(async () => {
-    child.kill('SIGTERM');
+    interrupt();
     await ended;
   });
   let output = '';
@@ -51,7 +61,7 @@ async function timeStart(run: BenchRun, dataDir: string): Promise<number> {
     child.once('error', reject);
     child.once('close', () => reject(new Error(`npm start ended before it was ready:\n${output}`)));
   });
-  child.kill('SIGTERM');
+  interrupt();
   await ended;
   return readyMs;
 }
