@@ -256,11 +256,21 @@ export async function endLeftovers(dataDir: string): Promise<void> {
     if (!existsSync(file)) continue;
     const pid = Number(readFileSync(file, 'utf8'));
     const commandLine = `/proc/${String(pid)}/cmdline`;
-    const isOurs = (): boolean =>
-      existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(dataDir);
-    if (isOurs()) process.kill(pid, 'SIGKILL');
-    while (isOurs()) await delay(10); // SIGKILL cannot be refused; its port is free once it is gone.
+    if (existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(dataDir)) {
+      process.kill(pid, 'SIGKILL');
+      while (!hasLetGo(pid)) await delay(10); // SIGKILL cannot be refused.
+    }
     rmSync(file, { force: true });
+  }
+}
+
+/** Whether a killed process has closed its sockets: it loses its command line before, and becomes a zombie after that. */
+function hasLetGo(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return true; // It is gone altogether.
   }
 }
 
