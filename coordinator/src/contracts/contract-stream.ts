@@ -13,8 +13,7 @@ const RETRY_MS = 500;
  */
 export async function streamContract(context: Context, input: RouteInput, contractId: string): Promise<void> {
   const events = context.streams.open(input.raw.reply, actorName(input.principal), RETRY_MS);
-  let sentVersion = Number(input.raw.request.headers['last-event-id'] ?? 0);
-  if (!Number.isSafeInteger(sentVersion)) sentVersion = 0;
+  let sentVersion = Number(input.raw.request.headers['last-event-id']);
   let changed = true;
   let wake: () => void = () => undefined;
   const stop = context.signals.listen('contract', contractId, () => {
@@ -32,7 +31,7 @@ export async function streamContract(context: Context, input: RouteInput, contra
       }
       changed = false;
       const contract = await viewContract(context.db.read, contractId, context.clock.now());
-      if (contract === null || contract.version <= sentVersion) continue;
+      if (contract === null || contract.version === sentVersion) continue;
       sentVersion = contract.version;
       events.send({ event: 'contract', id: String(contract.version), data: contract });
     }
