@@ -4,7 +4,16 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { seedFromHex, SigningKey } from '@dc/shared/crypto/ed25519';
@@ -264,11 +273,15 @@ export async function endLeftovers(dataDir: string): Promise<void> {
   }
 }
 
-/** Whether a killed process has closed its sockets: it loses its command line before, and becomes a zombie after that. */
+/**
+ * Whether a killed process has closed its sockets. Its command line goes before that, and its first thread may be a
+ * zombie while the others still hold them.
+ */
 function hasLetGo(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+    const isZombie = /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+    return isZombie && readdirSync(`/proc/${String(pid)}/task`).length <= 1;
   } catch {
     return true; // It is gone altogether.
   }
