@@ -5,6 +5,8 @@ import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rentOnce } from '../e2e/rent-once.ts';
+import { startTestSystem } from '../e2e/testing/system-under-test.ts';
 import { buildRelease } from './build-release.ts';
 
 let folder = '';
@@ -84,5 +86,18 @@ describe('the release', () => {
     const main = readFileSync(path.join(folder, 'release', 'agent', 'lib', 'main.mjs'), 'utf8');
     for (const rare of ['node_modules/ssh2/', 'node_modules/undici/', 'node_modules/execa/'])
       expect(main).not.toContain(rare);
+  });
+
+  it('rents a server, logs in, and ends it, with both programs of the release', async () => {
+    const bin = (workspace: string, name: string) => path.join(folder, 'release', workspace, 'bin', name);
+    const system = await startTestSystem({
+      programs: { agent: bin('agent', 'dc-agent'), coordinator: bin('coordinator', 'dc-coordinator') },
+    });
+    const report = await rentOnce(system.url);
+    expect(report.command_output).toMatch(/^hello from /);
+    expect([report.instance_gone, report.released]).toEqual([true, true]);
+    const page = await fetch(`${system.url}/`);
+    const [style = ''] = /\/assets\/page-[A-Z0-9]+\.css/.exec(await page.text()) ?? [];
+    expect((await fetch(new URL(style, system.url))).headers.get('content-type')).toContain('text/css');
   });
 });
