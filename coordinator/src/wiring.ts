@@ -75,6 +75,8 @@ export interface Coordinator {
 }
 
 const HOUSEKEEPING_EVERY_MS = 60_000;
+// A look waits for a socket, seconds where a firewall swallows it: one dark provider must not hold up the others.
+const LOOKS_AT_ONCE = 64;
 
 /** Opens the database, brings it up to date and puts everything together. Nothing runs yet. */
 export async function createCoordinator(
@@ -180,7 +182,7 @@ function paymentsOf(
 }
 
 function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string, PaymentProvider>): void {
-  jobs.handle(VERIFY_TOPIC, ({ key }) => verifyDelivery(context, key));
+  jobs.handle(VERIFY_TOPIC, ({ key }) => verifyDelivery(context, key), { concurrency: LOOKS_AT_ONCE });
   jobs.handle(DEADLINE_TOPIC, ({ payload }) => enforceDeadline(context, payload.contractId));
   jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal));
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
