@@ -1,7 +1,7 @@
 /** The keys below were made by ssh-keygen of OpenSSH 9.2; e2e/ssh-public-key.test.ts makes new ones in every run. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AppError } from './errors.ts';
+import type { AppError } from './errors.ts';
 import { parseSshPublicKey } from './ssh-public-key.ts';
 import { failureOf } from './testing/keys.ts';
 

@@ -19,7 +19,7 @@ import type { Context } from '../context.ts';
 import { findHead } from '../evidence/record-store.ts';
 import { agentOf, type Principal } from '../http/principal.ts';
 import { assertOwnProvider } from '../offerings/provider-routes.ts';
-import { readRoute, streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
+import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
 import { revokeAgent, saveHeartbeat } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
 import { registerAgent } from './register-agent.ts';
@@ -33,7 +33,7 @@ const OrderParams = closed({ order: Uuid });
 const ProviderParams = closed({ pubkey: PublicKey });
 
 export function agentRoutes(context: Context): Route[] {
-  return [...identityRoutes(context), ...workRoutes(context), ...pendingRoutes(context)];
+  return [...identityRoutes(context), revokeRoute(), ...workRoutes(context), ...pendingRoutes(context)];
 }
 
 function identityRoutes(context: Context): Route[] {
@@ -89,27 +89,30 @@ function identityRoutes(context: Context): Route[] {
       errors: [],
       produces: 'text/event-stream',
       async handle(input) {
-        await streamNudges(context, input as RouteInput, agentOf(input.principal));
-      },
-    }),
-    writeRoute({
-      method: 'DELETE',
-      url: '/api/v1/providers/:pubkey/agents/:agent',
-      permission: 'provider',
-      summary: 'Revokes an agent’s key at once. Its instances stay, and its records stay readable.',
-      schema: { params: closed({ pubkey: PublicKey, agent: PublicKey }), response: Type.Null() },
-      errors: ['PERMISSION_DENIED', 'AGENT_NOT_FOUND'],
-      successStatus: 204,
-      idempotency: 'none',
-      async handle({ params, principal, now }, trx) {
-        assertOwnProvider(principal, params.pubkey);
-        if (!(await revokeAgent(trx, params.agent, params.pubkey, now))) {
-          throw new AppError('AGENT_NOT_FOUND');
-        }
-        return { status: 204, body: null };
+        await streamNudges(context, input, agentOf(input.principal));
       },
     }),
   ];
+}
+
+function revokeRoute(): Route {
+  return writeRoute({
+    method: 'DELETE',
+    url: '/api/v1/providers/:pubkey/agents/:agent',
+    permission: 'provider',
+    summary: 'Revokes an agent’s key at once. Its instances stay, and its records stay readable.',
+    schema: { params: closed({ pubkey: PublicKey, agent: PublicKey }), response: Type.Null() },
+    errors: ['PERMISSION_DENIED', 'AGENT_NOT_FOUND'],
+    successStatus: 204,
+    idempotency: 'none',
+    async handle({ params, principal, now }, trx) {
+      assertOwnProvider(principal, params.pubkey);
+      if (!(await revokeAgent(trx, params.agent, params.pubkey, now))) {
+        throw new AppError('AGENT_NOT_FOUND');
+      }
+      return { status: 204, body: null };
+    },
+  });
 }
 
 function workRoutes(context: Context): Route[] {

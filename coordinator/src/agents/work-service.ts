@@ -47,17 +47,12 @@ async function leaseOne(
   const bound = { epoch, agent_key: agent.publicKey };
   const contract =
     work.kind === 'provision' && item.contract.state === 'accepted'
-      ? await moveContract(
-          context,
-          trx,
-          item.contract,
-          {
-            event: 'lease',
-            actor: `agent:${agent.publicKey.slice(0, 16)}`,
-            reason: 'An agent took the work.',
-          },
-          bound,
-        )
+      ? await moveContract(context, trx, item.contract, {
+          event: 'lease',
+          actor: `agent:${agent.publicKey.slice(0, 16)}`,
+          reason: 'An agent took the work.',
+          set: bound,
+        })
       : await updateContract(trx, item.contract, bound);
   const expiresAt = now + context.config.agents.leaseTtlMs;
   await updateWork(trx, work.id, {

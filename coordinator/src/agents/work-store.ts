@@ -13,8 +13,7 @@ export async function openWork(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
-  kind: OrderKind,
-  tombstone: Tombstone | null,
+  { kind, tombstone }: { kind: OrderKind; tombstone?: Tombstone },
 ): Promise<void> {
   const now = context.clock.now();
   await trx
@@ -29,7 +28,7 @@ export async function openWork(
       leased_by: null,
       epoch: contract.epoch,
       lease_expires_at: null,
-      tombstone: tombstone === null ? null : JSON.stringify(tombstone),
+      tombstone: tombstone === undefined ? null : JSON.stringify(tombstone),
       returned: null,
       not_before_at: now,
       created_at: now,

@@ -43,7 +43,7 @@ async function moveBySystem(id: string, event: 'pause' | 'resume', pausedAt: num
     const pausedMs = contract.paused_at === null ? 0 : context.clock.now() - contract.paused_at;
     const note = { event, actor: 'system', reason: 'A dispute.' };
     const change = { paused_at: pausedAt, paused_ms: contract.paused_ms + pausedMs };
-    await moveContract(context, trx, contract, note, change);
+    await moveContract(context, trx, contract, { ...note, set: change });
   });
 }
 

@@ -15,7 +15,7 @@ import type { Context } from '../context.ts';
 import type { Reader } from '../database/database.ts';
 import { listContractRecords } from '../evidence/record-store.ts';
 import { accountOf, type Principal } from '../http/principal.ts';
-import { readRoute, streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
+import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
 import { payContract } from '../payments/payment-service.ts';
 import type { PaymentProvider } from '../payments/payment-provider.ts';
 import { maySee } from './contract-rules.ts';
@@ -117,7 +117,7 @@ function readRoutes(context: Context): Route[] {
       produces: 'text/event-stream',
       async handle(input) {
         const row = await visibleContract(db.read, input.params.id, input.principal);
-        await streamContract(context, input as RouteInput, row.id);
+        await streamContract(context, input, row.id);
       },
     }),
     readRoute({

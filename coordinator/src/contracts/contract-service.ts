@@ -7,10 +7,17 @@ import type { SshPublicKey } from '@dc/shared/ssh-public-key';
 import { AppError } from '@dc/shared/errors';
 import { isTerminal, nextContractState, type ContractEvent } from '@dc/shared/state/contract';
 import type { WireCreateContract } from '@dc/shared/wire/contract';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { openWork, withdrawWork } from '../agents/work-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import { findOffering, freePlace, isPoolOnline, takePlace } from '../offerings/offering-store.ts';
+import {
+  findOffering,
+  freePlace,
+  isPoolOnline,
+  takePlace,
+  type OfferingRow,
+} from '../offerings/offering-store.ts';
 import { settle } from '../payments/settlement.ts';
 import { DEADLINE_TOPIC, deadlineOf } from './contract-deadlines.ts';
 import { stateError, totalPriceE9s } from './contract-rules.ts';
@@ -23,24 +30,30 @@ import {
   type HistoryNote,
 } from './contract-store.ts';
 
-/** Moves the contract by `note.event`, sets `change` with it, and does what follows. Throws CONTRACT_STATE. */
+/** A step in a contract's life. */
+export interface ContractMove extends HistoryNote {
+  event: ContractEvent;
+  /** Columns that are set with it. */
+  set?: ContractChange;
+}
+
+/** Moves the contract by an event, with its history row, and does what follows. Throws CONTRACT_STATE. */
 export async function moveContract(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
-  note: HistoryNote & { event: ContractEvent },
-  change: ContractChange = {},
+  { set, ...note }: ContractMove,
 ): Promise<ContractRow> {
   const now = context.clock.now();
   const state = nextContractState(contract.state, note.event);
   if (state === null) throw stateError(contract.state, note.event);
   const after = await updateContract(trx, contract, {
-    ...change,
+    ...set,
     state,
     state_since_at: now,
     ...(isTerminal(state) ? { ended_at: now } : {}),
   });
-  await insertHistory(trx, after, contract.state, now, note);
+  await insertHistory(trx, after, { ...note, from: contract.state, at: now });
   await setDeadline(context, trx, after);
   const settled = await followUp(context, trx, after, now);
   await context.signals.emit(trx, 'contract', contract.id);
@@ -78,7 +91,7 @@ async function followUp(
   now: number,
 ): Promise<ContractRow> {
   if (after.state === 'accepted') {
-    await openWork(context, trx, after, 'provision', null);
+    await openWork(context, trx, after, { kind: 'provision' });
     return after;
   }
   if (!isTerminal(after.state)) return after;
@@ -86,11 +99,8 @@ async function followUp(
   await withdrawWork(trx, after.id, now);
   // Nobody ever got the lease: nothing was made, so nothing is left to prove.
   if (after.epoch === 0) return giveBackPlace(trx, after);
-  await openWork(context, trx, after, 'destroy', {
-    contract_id: after.id,
-    reason: after.state,
-    at: new Date(now).toISOString(),
-  });
+  const tombstone = { contract_id: after.id, reason: after.state, at: toTimestamp(now) };
+  await openWork(context, trx, after, { kind: 'destroy', tombstone });
   return updateContract(trx, after, { release: 'pending' });
 }
 
@@ -118,6 +128,22 @@ export interface ContractOrder {
   renter: string;
 }
 
+/** Holds the order against what is offered, and returns the operating system. */
+function checkOrder(body: WireCreateContract, offering: OfferingRow): string {
+  if (body.duration_hours < offering.min_hours || body.duration_hours > offering.max_hours) {
+    const range = `${String(offering.min_hours)} to ${String(offering.max_hours)}`;
+    throw new AppError('DURATION_OUT_OF_RANGE', `This offering is rented for ${range} hours.`, {
+      fields: [{ pointer: '/duration_hours', detail: `must be ${range}` }],
+    });
+  }
+  const systems = JSON.parse(offering.operating_systems) as string[];
+  const operatingSystem = body.operating_system ?? systems[0] ?? '';
+  if (!systems.includes(operatingSystem)) {
+    throw new AppError('OPERATING_SYSTEM_UNKNOWN', `This offering comes with: ${systems.join(', ')}.`);
+  }
+  return operatingSystem;
+}
+
 /**
  * Makes the contract and takes its place. Throws OFFERING_NOT_FOUND, DURATION_OUT_OF_RANGE,
  * OPERATING_SYSTEM_UNKNOWN, OFFERING_SOLD_OUT, OFFERING_UNSERVED or MONEY_RANGE; then nothing was changed.
@@ -131,17 +157,7 @@ export async function createContract(
   const now = context.clock.now();
   const offering = await findOffering(trx, body.offering_id);
   if (offering === null || offering.retired_at !== null) throw new AppError('OFFERING_NOT_FOUND');
-  if (body.duration_hours < offering.min_hours || body.duration_hours > offering.max_hours) {
-    const range = `${String(offering.min_hours)} to ${String(offering.max_hours)}`;
-    throw new AppError('DURATION_OUT_OF_RANGE', `This offering is rented for ${range} hours.`, {
-      fields: [{ pointer: '/duration_hours', detail: `must be ${range}` }],
-    });
-  }
-  const systems = JSON.parse(offering.operating_systems) as string[];
-  const operatingSystem = body.operating_system ?? systems[0] ?? '';
-  if (!systems.includes(operatingSystem)) {
-    throw new AppError('OPERATING_SYSTEM_UNKNOWN', `This offering comes with: ${systems.join(', ')}.`);
-  }
+  const operatingSystem = checkOrder(body, offering);
   const total = totalPriceE9s(offering, body.duration_hours);
   if (!(await takePlace(trx, offering.id))) throw new AppError('OFFERING_SOLD_OUT');
   if (!(await isPoolOnline(trx, offering.pool_id, now, context.config.agents.offlineAfterMs))) {
@@ -185,7 +201,9 @@ export async function createContract(
     last_error: null,
   };
   await insertContract(trx, contract);
-  await insertHistory(trx, contract, null, now, {
+  await insertHistory(trx, contract, {
+    from: null,
+    at: now,
     event: 'create',
     actor: 'renter',
     reason: 'Requested by the renter.',

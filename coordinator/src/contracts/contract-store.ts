@@ -76,16 +76,13 @@ export interface HistoryNote {
 export async function insertHistory(
   trx: Transaction,
   after: ContractRow,
-  from: ContractState | null,
-  at: number,
-  note: HistoryNote,
+  { from, ...note }: HistoryNote & { from: ContractState | null; at: number },
 ): Promise<void> {
   await trx
     .insertInto('contract_history')
     .values({
       contract_id: after.id,
       version: after.version,
-      at,
       from_state: from,
       to_state: after.state,
       ...note,

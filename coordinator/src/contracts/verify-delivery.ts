@@ -76,13 +76,12 @@ async function activate(
     by === 'coordinator'
       ? 'The coordinator saw the SSH host key that the agent reported.'
       : 'The coordinator cannot reach the instance; the agent’s own check counts.';
-  await moveContract(
-    context,
-    trx,
-    contract,
-    { event: 'activate', actor: 'system', reason },
-    { active_at: now, ends_at: now + contract.duration_hours * HOUR_MS, verified_by: by },
-  );
+  await moveContract(context, trx, contract, {
+    event: 'activate',
+    actor: 'system',
+    reason,
+    set: { active_at: now, ends_at: now + contract.duration_hours * HOUR_MS, verified_by: by },
+  });
 }
 
 async function failDelivery(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
@@ -91,11 +90,10 @@ async function failDelivery(context: Context, trx: Transaction, contract: Contra
     detail: 'Another SSH host key answers at the address that the agent reported.',
     remedy: 'You get all of your money back. Choose another offering.',
   });
-  await moveContract(
-    context,
-    trx,
-    contract,
-    { event: 'fail', actor: 'system', reason: 'The SSH host key is not the one that the agent reported.' },
-    { last_error },
-  );
+  await moveContract(context, trx, contract, {
+    event: 'fail',
+    actor: 'system',
+    reason: 'The SSH host key is not the one that the agent reported.',
+    set: { last_error },
+  });
 }

@@ -74,13 +74,12 @@ async function applyProvisioned({ context, trx, contract, record, agent }: Repor
   if (access === null) return notApplied('RECORD_INVALID');
   const now = context.clock.now();
   await finishWork(trx, contract.id, 'provision', now);
-  const after = await moveContract(
-    context,
-    trx,
-    contract,
-    { event: 'provision', actor: agentName(agent), reason: 'The agent reports the instance.' },
-    { provisioned_at: now, access: JSON.stringify(access) },
-  );
+  const after = await moveContract(context, trx, contract, {
+    event: 'provision',
+    actor: agentName(agent),
+    reason: 'The agent reports the instance.',
+    set: { provisioned_at: now, access: JSON.stringify(access) },
+  });
   await requestVerification(context, trx, after);
   return APPLIED;
 }
@@ -90,13 +89,12 @@ async function applyFailed({ context, trx, contract, record, agent }: Report): P
   if (contract.state !== 'provisioning') return notApplied('RECORD_CONTRADICTS');
   const failure = readFailure(record.data);
   await finishWork(trx, contract.id, 'provision', context.clock.now());
-  await moveContract(
-    context,
-    trx,
-    contract,
-    { event: 'fail', actor: agentName(agent), reason: failure.detail },
-    { last_error: JSON.stringify(failure) },
-  );
+  await moveContract(context, trx, contract, {
+    event: 'fail',
+    actor: agentName(agent),
+    reason: failure.detail,
+    set: { last_error: JSON.stringify(failure) },
+  });
   return APPLIED;
 }
 

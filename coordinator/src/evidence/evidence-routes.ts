@@ -10,10 +10,9 @@ import {
   type WireRecordResult,
 } from '@dc/shared/wire/agent';
 import { closed, PublicKey, Uuid } from '@dc/shared/wire/schema-parts';
-import type { AgentPermission } from '@dc/shared/delegation/delegation';
 import type { Context } from '../context.ts';
-import { agentOf } from '../http/principal.ts';
-import { streamRoute, writeRoute, type Route, type RouteInput } from '../http/route.ts';
+import { agentOf, type Permission } from '../http/principal.ts';
+import { streamRoute, writeRoute, type Route } from '../http/route.ts';
 import { streamEvidence } from './evidence-export.ts';
 import { parseRecords, takeRecords } from './record-service.ts';
 
@@ -40,14 +39,24 @@ export function evidenceRoutes(context: Context): Route[] {
         return 'refused' in outcome ? outcome : { status: 200, body: outcome.taken };
       },
     }),
-    recordRoute(context, 'PUT', '/api/v1/provider/rental-requests/:id/provisioning', 'provision', [
-      'provisioned',
-      'failed',
-    ]),
-    recordRoute(context, 'PUT', '/api/v1/provider/rental-requests/:id/password', 'provision', [
-      'password_reset',
-    ]),
-    recordRoute(context, 'POST', '/api/v1/contracts/:id/health', 'health_check', ['health']),
+    recordRoute(context, {
+      method: 'PUT',
+      url: '/api/v1/provider/rental-requests/:id/provisioning',
+      permission: 'agent:provision',
+      kinds: ['provisioned', 'failed'],
+    }),
+    recordRoute(context, {
+      method: 'PUT',
+      url: '/api/v1/provider/rental-requests/:id/password',
+      permission: 'agent:provision',
+      kinds: ['password_reset'],
+    }),
+    recordRoute(context, {
+      method: 'POST',
+      url: '/api/v1/contracts/:id/health',
+      permission: 'agent:health_check',
+      kinds: ['health'],
+    }),
     streamRoute({
       method: 'GET',
       url: '/api/v1/providers/:pubkey/evidence',
@@ -57,24 +66,25 @@ export function evidenceRoutes(context: Context): Route[] {
       errors: ['PROVIDER_NOT_FOUND'],
       produces: 'application/jsonl',
       async handle(input) {
-        await streamEvidence(context, input as RouteInput, input.params.pubkey);
+        await streamEvidence(context, input, input.params.pubkey);
       },
     }),
   ];
 }
 
+interface RecordPath {
+  method: 'PUT' | 'POST';
+  url: string;
+  permission: Permission;
+  kinds: readonly RecordKind[];
+}
+
 /** A path that takes one record, of the kinds and about the contract that the path names. */
-function recordRoute(
-  context: Context,
-  method: 'PUT' | 'POST',
-  url: string,
-  permission: AgentPermission,
-  kinds: readonly RecordKind[],
-): Route {
+function recordRoute(context: Context, { method, url, permission, kinds }: RecordPath): Route {
   return writeRoute({
     method,
     url,
-    permission: `agent:${permission}`,
+    permission,
     summary: `Delivers one record: ${kinds.join(' or ')}.`,
     schema: { params: ContractParams, body: SubmitRecord, response: RecordAnswer },
     errors: RECORD_ERRORS,

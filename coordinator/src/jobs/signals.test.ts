@@ -29,7 +29,7 @@ async function start(on: Pick<Database, 'read'> = db): Promise<Signals> {
 
 /** What a listener has heard so far. */
 function hear(signals: Signals, topic: SignalTopic, key: string) {
-  const heard = { times: 0, stop: () => undefined as void };
+  const heard = { times: 0, stop: (): void => undefined };
   heard.stop = signals.listen(topic, key, () => (heard.times += 1));
   return heard;
 }

@@ -56,7 +56,7 @@ export async function applyPaymentNotice(
     .onConflict((conflict) => conflict.columns(['method', 'event_id']).doNothing())
     .executeTakeFirst();
   if (inserted.numInsertedOrUpdatedRows !== 1n) return false;
-  if (notice.kind === 'paid') await applyPaid(context, trx, contract, notice, now);
+  if (notice.kind === 'paid') await applyPaid(context, trx, contract, notice);
   else await applyFailed(context, trx, contract);
   return true;
 }
@@ -66,8 +66,8 @@ async function applyPaid(
   trx: Transaction,
   contract: ContractRow,
   notice: PaymentNotice,
-  now: number,
 ): Promise<void> {
+  const now = context.clock.now();
   const { amount } = notice;
   if (amount.currency !== contract.currency || amount.amountE9s !== contract.total_e9s) {
     throw new AppError('LEDGER_REFUSED', 'The payment is not the price of the contract.');

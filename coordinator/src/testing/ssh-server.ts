@@ -43,7 +43,7 @@ export async function startSshServer(hostKeys: readonly ParsedKey[], port = 0): 
     for (const client of sessions) client.end();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   });
-  return listen(server as unknown as Server, port);
+  return listen(server, port);
 }
 
 /** Starts something that is no SSH server: it says `greeting` to whoever connects, and then nothing more. */
