@@ -42,7 +42,7 @@ export class BenchRun {
     return folder;
   }
 
-  /** Starts a Node program that goes with the run. Its messages come by IPC. */
+  /** Starts Node with a program (or an option of its own) that goes with the run. Its messages come by IPC. */
   start(file: string, args: readonly string[] = []): ChildProcess {
     const child = spawn(process.execPath, [file, ...args], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -10,6 +10,8 @@ import { readUsage } from './process-usage.ts';
 
 const SETTLE_MS = 10_000;
 const IDLE_MS = 60_000;
+// The channel to us keeps it alive.
+const BARE_NODE = "process.on('message', () => undefined); process.send('started')";
 
 export const idle: Bench = {
   name: 'idle',
@@ -28,7 +30,7 @@ export const idle: Bench = {
       },
     });
     run.onEnd(() => system.stop());
-    const bare = run.start(path.join(import.meta.dirname, 'bare-node.mjs'));
+    const bare = run.start('--eval', [BARE_NODE]);
     await nextMessage(bare);
     await delay(SETTLE_MS);
     const pids = { agent: pidOf(system.agent), coordinator: pidOf(system.coordinator), bare: pidOf(bare) };
