@@ -17,8 +17,8 @@ import { closed, listOf, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/sc
 import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
 import { findHead } from '../evidence/record-store.ts';
-import { agentOf, type Principal } from '../http/principal.ts';
-import { assertOwnProvider } from '../offerings/provider-routes.ts';
+import { agentOf, assertOwnProvider, type Principal } from '../http/principal.ts';
+
 import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
 import { revokeAgent, saveHeartbeat } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
@@ -186,7 +186,7 @@ function pendingRoutes(context: Context): Route[] {
           offering_id: row.offering_id,
           kind,
           since: toTimestamp(row.created_at),
-          leased_to: row.leased_by,
+          leased_to: row.state === 'leased' ? row.leased_by : null,
         }));
         return { status: 200, body: { items, next_cursor: null } };
       },

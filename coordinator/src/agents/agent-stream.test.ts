@@ -32,6 +32,16 @@ describe('the stream of an agent', () => {
     expect(await stream.event(3)).toEqual(WORK);
   });
 
+  it('nudges for an order that another agent handed back without having made anything', async () => {
+    const near = await addAgent(market, 'near');
+    const { id, lease } = await rentAndLease(market);
+    const stream = await listen(near);
+    await stream.event(1);
+    await market.agent.giveBack(lease, true);
+    expect(await stream.event(2)).toEqual(WORK);
+    expect(await near.leaseOne()).toMatchObject({ contract_id: id, epoch: 2 });
+  });
+
   it('nudges every agent of the pool, and none of another', async () => {
     const { coordinator, provider } = market;
     const farPool = { key: provider.key, poolId: await makePool(coordinator, provider.key, 'FR') };

@@ -232,7 +232,7 @@ describe('work sticks to its agent', () => {
   it('until it hands the order back and knows that it made nothing', async () => {
     const { id, lease } = await rentAndLease(market);
     expect((await market.agent.giveBack(lease, true)).status).toBe(204);
-    market.coordinator.clock.jump(RETURN_PAUSE_MS);
+    expect(await market.agent.lease()).toEqual([]);
     const taken = await other.leaseOne();
     expect(taken).toMatchObject({ order_id: lease.order_id, contract_id: id, epoch: 2 });
     expect(read(taken, other)).toMatchObject({ aud: other.key.publicKey });
@@ -264,9 +264,9 @@ describe('work sticks to its agent', () => {
     await market.agent.giveBack(lease, true);
     const work = await market.coordinator.context.db.read
       .selectFrom('work')
-      .select(['returned', 'agent_key', 'leased_by'])
+      .select(['state', 'returned', 'agent_key'])
       .executeTakeFirstOrThrow();
-    expect(work).toMatchObject({ agent_key: null, leased_by: null });
+    expect(work).toMatchObject({ state: 'open', agent_key: null });
     expect(JSON.parse(work.returned ?? '')).toMatchObject({
       agent: market.agent.key.publicKey,
       code: 'capacity',
@@ -326,6 +326,9 @@ describe('what waits', () => {
     expect(asAgent.body.items).toMatchObject([
       { order_id: lease.order_id, leased_to: market.agent.key.publicKey },
     ]);
+    await market.agent.giveBack(lease, true);
+    const handedBack = await client.get<Pending>(path, { key: market.agent.key });
+    expect(handedBack.body.items).toMatchObject([{ order_id: lease.order_id, leased_to: null }]);
     const rival = await makeProvider(market.coordinator, 'rival');
     expect(await client.get(path, { key: rival.key })).toMatchObject({
       status: 403,

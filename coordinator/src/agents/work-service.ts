@@ -153,16 +153,17 @@ export async function returnWork(
   const released = body.nothing_made && work.kind === 'provision';
   await updateWork(trx, work.id, {
     state: 'open',
-    leased_by: null,
     lease_expires_at: null,
     agent_key: released ? null : work.agent_key,
     not_before_at: now + RETURN_PAUSE_MS,
     returned: JSON.stringify({ agent: agent.publicKey, at: now, code: body.code, detail: body.detail }),
   });
+  if (!released) return;
   const contract = await findContract(trx, work.contract_id);
-  if (released && contract !== null && !isTerminal(contract.state)) {
+  if (contract !== null && !isTerminal(contract.state)) {
     await updateContract(trx, contract, { agent_key: null });
   }
+  await context.signals.emit(trx, 'pool', work.pool_id);
 }
 
 /** Ends the item of `kind` that the report is about. */

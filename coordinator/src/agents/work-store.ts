@@ -75,13 +75,18 @@ export interface Worker {
   now: number;
 }
 
-/** Items that this agent may lease now, oldest first: open, or with a lease that ran out, and not bound to another. */
+/**
+ * Items that this agent may lease now, oldest first: open, or with a lease that ran out, and not bound to another. One
+ * that was handed back waits only for the agent that had it (`leased_by` still names it): others may take it at once.
+ */
 export function listLeasable(reader: Reader, worker: Worker, limit: number): Promise<WorkRow[]> {
   return reader
     .selectFrom('work')
     .selectAll()
     .where('pool_id', '=', worker.poolId)
-    .where('not_before_at', '<=', worker.now)
+    .where((where) =>
+      where.or([where('not_before_at', '<=', worker.now), where('leased_by', '<>', worker.agentKey)]),
+    )
     .where((where) => where.or([where('agent_key', 'is', null), where('agent_key', '=', worker.agentKey)]))
     .where((where) =>
       where.or([
@@ -111,6 +116,7 @@ export function listPending(reader: Reader, providerPubkey: string, kind: OrderK
       'contracts.offering_id',
       'work.kind',
       'work.created_at',
+      'work.state',
       'work.leased_by',
     ])
     .where('contracts.provider_pubkey', '=', providerPubkey)

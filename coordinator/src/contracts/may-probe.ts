@@ -26,20 +26,25 @@ const NOT_PUBLIC_IPV6: readonly [network: string, prefix: number][] = [
   ['3fff::', 20],
 ];
 
-const notPublic = new BlockList();
-for (const [network, prefix] of NOT_PUBLIC_IPV4) notPublic.addSubnet(network, prefix, 'ipv4');
-for (const [network, prefix] of NOT_PUBLIC_IPV6) notPublic.addSubnet(network, prefix, 'ipv6');
-const unicastIpv6 = new BlockList();
-unicastIpv6.addSubnet('2000::', 3, 'ipv6');
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
+/** One delivery asks once: making them anew takes microseconds. */
+function makeLists(): { notPublic: BlockList; unicastIpv6: BlockList; loopback: BlockList } {
+  const notPublic = new BlockList();
+  for (const [network, prefix] of NOT_PUBLIC_IPV4) notPublic.addSubnet(network, prefix, 'ipv4');
+  for (const [network, prefix] of NOT_PUBLIC_IPV6) notPublic.addSubnet(network, prefix, 'ipv6');
+  const unicastIpv6 = new BlockList();
+  unicastIpv6.addSubnet('2000::', 3, 'ipv6');
+  const loopback = new BlockList();
+  loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+  loopback.addAddress('::1', 'ipv6');
+  return { notPublic, unicastIpv6, loopback };
+}
 
 /**
  * Whether the coordinator may connect there: a public address or, where `allowsLoopback`, this machine. Never a name,
  * which could resolve to anything, nor any other spelling of an address.
  */
 export function mayProbe(host: string, allowsLoopback: boolean): boolean {
+  const { notPublic, unicastIpv6, loopback } = makeLists();
   switch (isIP(host)) {
     case 4:
       return (allowsLoopback && loopback.check(host)) || !notPublic.check(host);

@@ -1,4 +1,5 @@
 /** Who is calling, and the permissions that routes declare. */
+import { AppError } from '@dc/shared/errors';
 import type { AgentPermission } from '@dc/shared/delegation/delegation';
 
 /** The caller of a request, as its signature or session proves it. */
@@ -57,4 +58,13 @@ export function accountOf(principal: Principal): AccountPrincipal {
 export function agentOf(principal: Principal): AgentPrincipal {
   if (principal.kind !== 'agent') throw new Error('the route admits only agents');
   return principal;
+}
+
+/** Throws PERMISSION_DENIED unless the caller is the provider of the path. */
+export function assertOwnProvider(principal: Principal, pubkey: string): void {
+  if (accountOf(principal).account !== pubkey)
+    throw new AppError(
+      'PERMISSION_DENIED',
+      'A provider acts only for itself; this is the path of another one.',
+    );
 }

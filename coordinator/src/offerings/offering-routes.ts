@@ -10,7 +10,8 @@ import { readRoute, writeRoute, type Route } from '../http/route.ts';
 import { checkOffering } from './offering-rules.ts';
 import { insertOffering, listOfferings, retireOffering, type Presence } from './offering-store.ts';
 import { fromCursor, toCursor, viewOffering } from './offering-view.ts';
-import { assertOwnProvider, ProviderParams } from './provider-routes.ts';
+import { assertOwnProvider } from '../http/principal.ts';
+import { ProviderParams } from './provider-routes.ts';
 import { findPool } from './provider-store.ts';
 
 const LIMIT_DEFAULT = 50;

@@ -4,7 +4,7 @@ import { newUuid } from '@dc/shared/ids';
 import { closed, listOf, ListQuery, PublicKey } from '@dc/shared/wire/schema-parts';
 import { CreateGrant, CreatePool, CreateProvider, Grant, Pool, Provider } from '@dc/shared/wire/offering';
 import type { Context } from '../context.ts';
-import { accountOf, type Principal } from '../http/principal.ts';
+import { accountOf, assertOwnProvider } from '../http/principal.ts';
 import { readRoute, writeRoute, type Route } from '../http/route.ts';
 import { takeGrant } from './grant-service.ts';
 import { findGrant, findProvider, insertPool, insertProvider, listPools } from './provider-store.ts';
@@ -14,15 +14,6 @@ export const ProviderParams = closed({ pubkey: PublicKey });
 
 export function providerRoutes(context: Context): Route[] {
   return [...identityRoutes(context), ...poolRoutes(context), ...grantRoutes(context)];
-}
-
-/** Throws PERMISSION_DENIED unless the caller is the provider of the path. */
-export function assertOwnProvider(principal: Principal, pubkey: string): void {
-  if (accountOf(principal).account !== pubkey)
-    throw new AppError(
-      'PERMISSION_DENIED',
-      'A provider acts only for itself; this is the path of another one.',
-    );
 }
 
 function identityRoutes(context: Context): Route[] {

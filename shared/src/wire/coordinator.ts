@@ -1,5 +1,5 @@
 /** What a coordinator says of itself to anyone who asks. */
-import { Type, type Static } from 'typebox';
+import { Type } from 'typebox';
 import { closed, PublicKey, Timestamp } from './schema-parts.ts';
 
 export const CoordinatorInfo = closed({
@@ -8,4 +8,3 @@ export const CoordinatorInfo = closed({
   payment_methods: Type.Array(Type.String()),
   server_time: Timestamp,
 });
-export type WireCoordinatorInfo = Static<typeof CoordinatorInfo>;

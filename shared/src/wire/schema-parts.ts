@@ -29,7 +29,6 @@ export const MoneySchema = closed({
   amount_e9s: Type.String({ pattern: '^(0|-?[1-9][0-9]{0,18})$', description: 'Integer nano-units (1e-9)' }),
   currency: Type.String({ pattern: '^[A-Z][A-Z0-9]{2,9}$' }),
 });
-export type WireMoney = Static<typeof MoneySchema>;
 
 /** RFC 9457. */
 export const Problem = Type.Object(
