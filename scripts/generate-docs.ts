@@ -1,6 +1,6 @@
 /**
- * Writes the pages of docs/ that are made from the source: docs/errors.md from the table of codes and
- * docs/state-machines.md from the transition tables. With `--check` it writes nothing and fails where a page is stale.
+ * Writes the pages of docs/ that are made from the source: docs/errors.md from the table of codes,
+ * docs/state-machines.md from the transition tables, docs/configuration.md from the schemas of both programs. With `--check` it writes nothing and fails where a page is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,6 +12,8 @@ import {
   RELEASE_STATES,
   type ContractState,
 } from '@dc/shared/state/contract';
+import { RawConfigSchema as AgentConfig } from '../agent/src/config/config-schema.ts';
+import { RawConfigSchema as CoordinatorConfig } from '../coordinator/src/config/config-schema.ts';
 import { allowedEvents, nextState, type TransitionTable } from '@dc/shared/state/state-machine';
 
 const ROOT = path.dirname(import.meta.dirname);
@@ -20,6 +22,7 @@ const COMMAND = 'npm run exec -- node scripts/generate-docs.ts';
 const pages: Readonly<Record<string, string>> = {
   'docs/errors.md': renderErrors(),
   'docs/state-machines.md': renderStateMachines(),
+  'docs/configuration.md': renderConfiguration(),
 };
 
 const isCheck = process.argv.includes('--check');
@@ -99,6 +102,54 @@ function renderStateMachines(): string {
     ...RELEASE_STATES.slice(1).map((state, index) => `  ${RELEASE_STATES[index] ?? ''} --> ${state}`),
     '```',
   ]);
+}
+
+/** The parts of JSON Schema that settings use. */
+interface Setting {
+  type?: string;
+  properties?: Record<string, Setting>;
+  required?: string[];
+  description?: string;
+  default?: unknown;
+  examples?: unknown[];
+}
+
+function renderConfiguration(): string {
+  const table = (schema: Setting): string[] => [
+    '| setting | default | meaning |',
+    '| --- | --- | --- |',
+    ...settingsOf(schema, ''),
+  ];
+  return page('Configuration', 'the schemas of both programs', [
+    'Both files are TOML. A key that is not listed here is an error, and all problems of a file are shown at once.',
+    '',
+    '## dc-coordinator.toml',
+    '',
+    ...table(CoordinatorConfig as unknown as Setting),
+    '',
+    '## dc-agent.toml',
+    '',
+    '`dc-agent setup token` writes it.',
+    '',
+    ...table(AgentConfig as unknown as Setting),
+  ]);
+}
+
+function settingsOf(schema: Setting, prefix: string): string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, setting]) => {
+    const key = `${prefix}${name}`;
+    if (setting.properties !== undefined) return settingsOf(setting, `${key}.`);
+    const isRequired = schema.required?.includes(name) === true;
+    const value =
+      setting.default === undefined
+        ? isRequired
+          ? 'must be there'
+          : 'optional'
+        : `\`${JSON.stringify(setting.default)}\``;
+    const example = setting.examples?.[0];
+    const shown = example === undefined ? '' : ` For example \`${JSON.stringify(example)}\`.`;
+    return [`| \`${key}\` | ${value} | ${setting.description ?? ''}.${shown} |`];
+  });
 }
 
 /** One table as a diagram and as a list for readers without one. */
