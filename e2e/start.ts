@@ -48,6 +48,8 @@ async function main(): Promise<number> {
   Page    ${system.url}/
   Next    open the page, pick an offering and pay (test money),
           or in another terminal: npm run rent
+  Proof   ${system.url}/api/v1/providers/${system.providerKey}/evidence
+          is what the agent has claimed so far; to check it: npm run agent -- verify-evidence FILE
   Data    ${relative(process.cwd(), dataDir) || '.'}  (npm start -- --fresh starts over)
 
   Ctrl-C stops. What is rented stays, and comes back with the next npm start.

@@ -59,7 +59,7 @@ export const RawConfigSchema = Type.Object(
           minLength: 1,
         }),
         key_dir: Type.String({
-          description: 'agent.key and seal.key; readable by the agent’s user only',
+          description: 'the folder of agent.key and seal.key; readable by the agent’s user only',
           default: '/etc/dc-agent/keys',
           minLength: 1,
         }),

@@ -1,0 +1,318 @@
+/**
+ * An agent of a simulation: the real one, on a disk that outlives its crashes. A crash leaves the journal as it was on
+ * the disk at that moment, the last write torn where it was under way; a start goes on from there.
+ */
+import { copyFileSync, existsSync, mkdirSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { Secret } from '../../agent/src/config/key-files.ts';
+import type { Config } from '../../agent/src/config/config-schema.ts';
+import { journalFile } from '../../agent/src/config/paths.ts';
+import { SILENT, type Log } from '../../agent/src/lib/log.ts';
+import { MemoryProvisioner } from '../../agent/src/provisioners/memory/memory-provisioner.ts';
+import type { CreateRequest } from '../../agent/src/provisioners/provisioner.ts';
+import type { SshProbe } from '../../agent/src/sagas/saga-parts.ts';
+import { createAgent, type Agent } from '../../agent/src/wiring.ts';
+import type { SigningKey } from '@dc/shared/crypto/ed25519';
+import { AppError, isAppError } from '@dc/shared/errors';
+import type { CoordinatorNode } from './coordinator-node.ts';
+import type { Dice } from './dice.ts';
+import type { Link, Network } from './network.ts';
+import { plantInProvisioner, plantInWire } from './planted-bugs.ts';
+import { PUBLIC_URL } from './signed-calls.ts';
+import { SimulatedWire } from './simulated-wire.ts';
+import { SlowProvisioner } from './slow-provisioner.ts';
+import { NodeClock } from './virtual-time.ts';
+import type { WatchedBackend } from './watched-backend.ts';
+import type { World } from './world.ts';
+
+/** The process is gone: whatever it still tries fails with this. */
+class Crashed extends Error {}
+
+export interface AgentNodeParts {
+  readonly world: World;
+  readonly name: string;
+  readonly key: SigningKey;
+  readonly sealSecret: Uint8Array;
+  readonly providerKey: string;
+  readonly poolId: string;
+  readonly coordinatorKey: string;
+  readonly environment: string;
+  readonly backend: WatchedBackend;
+  readonly link: Link;
+  readonly network: Network;
+  readonly coordinator: CoordinatorNode;
+}
+
+/** One run of the process. */
+interface Life {
+  readonly agent: Agent;
+  readonly clock: NodeClock;
+  readonly stateDir: string;
+  isAlive: boolean;
+}
+
+export class AgentNode {
+  readonly parts: AgentNodeParts;
+  readonly #dice: Dice;
+  /** Where the journal is now. */
+  #disk: string;
+  /** Copies of the disk, oldest first: one for each backup that somebody made. */
+  readonly #backups: string[] = [];
+  #life: Life | null = null;
+  #folders = 0;
+  #aheadMs = 0;
+  /** Until when each contract's lease lasts at the most, by the time that is right. */
+  readonly #leases = new Map<string, number>();
+  /** Crashes at this many writes of the journal from now; null for none planned. */
+  crashAfterWrites: number | null = null;
+  /** How many of a hundred writes of the journal fail. */
+  failingWritesPercent = 0;
+  /** Whether the SSH servers of its instances answer. */
+  sshAnswers = true;
+  /** Why it ended itself; null where it did not. */
+  ended: string | null = null;
+  /** Told when a crash in the middle of a write has ended the process. */
+  onCrash: () => void = () => undefined;
+  #walBytes = 0;
+  #writes = 0;
+  /** The disk as it was a few writes ago: for the planted bug. */
+  #lateDisk: string | null = null;
+
+  constructor(parts: AgentNodeParts) {
+    this.parts = parts;
+    this.#dice = parts.world.dice.fork(parts.name);
+    this.#disk = this.#newFolder();
+  }
+
+  get name(): string {
+    return this.parts.name;
+  }
+
+  get isRunning(): boolean {
+    return this.#life !== null;
+  }
+
+  /** The file of the journal as it is now. */
+  get journal(): string {
+    return journalFile(this.#life?.stateDir ?? this.#disk);
+  }
+
+  get clock(): NodeClock | null {
+    return this.#life?.clock ?? null;
+  }
+
+  /** Sets the wall clock wrong, or right. */
+  setClock(aheadMs: number): void {
+    this.#aheadMs = aheadMs;
+    if (this.#life !== null) this.#life.clock.aheadMs = aheadMs;
+  }
+
+  async start(): Promise<void> {
+    if (this.#life !== null) return;
+    const { world } = this.parts;
+    const clock = new NodeClock(world.time, this.#aheadMs);
+    this.ended = null;
+    this.#leases.clear();
+    const life: Life = { agent: this.#make(clock, () => life), clock, stateDir: this.#disk, isAlive: true };
+    this.#life = life;
+    world.note(this.name, 'starts');
+    void life.agent.failure.then((error) => this.#onFailure(life, error));
+    try {
+      await life.agent.start();
+    } catch (error) {
+      this.#onFailure(life, error);
+    }
+  }
+
+  /** Ends the process where it is. Its disk is kept. */
+  crash(kind = 'agent crash'): void {
+    const life = this.#life;
+    if (life === null) return;
+    this.parts.world.fault(kind, this.name);
+    this.#end(life, this.#copyDisk(life.stateDir));
+  }
+
+  /** Stops in good order, as for an upgrade. */
+  async stop(): Promise<void> {
+    const life = this.#life;
+    if (life === null) return;
+    this.parts.world.note(this.name, 'is stopped');
+    this.#life = null;
+    await life.agent.stop();
+    life.isAlive = false;
+    this.#disk = this.#copyDisk(life.stateDir);
+  }
+
+  /** Keeps a copy of the disk as it is now. */
+  backUp(): void {
+    if (this.#life === null) return;
+    this.parts.world.note(this.name, 'disk is backed up');
+    this.#backups.push(this.#copyDisk(this.#life.stateDir));
+  }
+
+  /** Puts an old disk into the machine, which is off. Returns the way to undo it; null where there is no old disk. */
+  putOldDisk(): (() => void) | null {
+    if (this.#life !== null || this.#backups.length === 0) return null;
+    const newest = this.#disk;
+    this.#disk = this.#copyDisk(this.#dice.pick(this.#backups));
+    this.parts.world.fault('old disk', this.name);
+    return () => void (this.#disk = newest);
+  }
+
+  /** A folder with what is on the disk now, for another machine. */
+  cloneDisk(): string {
+    return this.#copyDisk(this.#life?.stateDir ?? this.#disk);
+  }
+
+  useDisk(folder: string): void {
+    this.#disk = folder;
+  }
+
+  #make(clock: NodeClock, lifeOf: () => Life): Agent {
+    const { world, name, key, sealSecret, backend } = this.parts;
+    const isAlive = (): boolean => lifeOf().isAlive;
+    const random = world.dice.fork(`${name} ${String(this.#folders)}`);
+    const slow = new SlowProvisioner({
+      inner: plantInProvisioner(
+        world.bug,
+        new MemoryProvisioner({ backend, clock: new NodeClock(world.time), sealSecret }),
+        backend,
+      ),
+      time: world.time,
+      dice: random.fork('backend'),
+      isAlive,
+      onCreate: (request) => this.#checkLease(request),
+    });
+    const onLease = (contractId: string, askedAtMs: number, ttlMs: number): void =>
+      void this.#leases.set(contractId, askedAtMs + ttlMs);
+    const wire = new SimulatedWire({ ...this.parts, clock, random, onLease });
+    return createAgent(this.#config(), {
+      clock,
+      random,
+      log: this.#log(isAlive),
+      keys: { agentKey: key, sealSecret: new Secret(sealSecret) },
+      provisioner: slow,
+      coordinator: plantInWire(world.bug, wire),
+      probeSsh: ({ port }) => this.#probe(port, clock),
+      look: ({ port }) =>
+        this.sshAnswers && this.#hasPort(port)
+          ? Promise.resolve(2)
+          : Promise.reject(new AppError('INSTANCE_UNREACHABLE')),
+      onWrite: (label, moment) => this.#onWrite(lifeOf(), label, moment),
+    });
+  }
+
+  #config(): Config {
+    const { coordinatorKey, environment, providerKey, poolId } = this.parts;
+    return {
+      coordinator: { url: PUBLIC_URL, publicKeys: [coordinatorKey] },
+      environment,
+      providerKey,
+      poolId,
+      stateDir: this.#disk,
+      keyDir: '/nonexistent',
+      provisioner: { kind: 'memory', options: {} },
+      limits: { parallel: 3, drainMs: 10_000, sshTimeoutMs: 30_000, diskFreeBytes: 0 },
+      logLevel: 'info',
+    };
+  }
+
+  /** I8: an agent begins nothing without a lease. */
+  #checkLease({ contractId }: CreateRequest): void {
+    const { world } = this.parts;
+    world.note(this.name, `asks for the instance of ${contractId}`);
+    const until = this.#leases.get(contractId) ?? -Infinity;
+    if (world.time.now > until) {
+      world.violate('I8', `${this.name} builds for ${contractId} with a lease that ran out at ${String(until)}`);
+    }
+  }
+
+  #onWrite(life: Life, label: string, moment: 'before' | 'after'): void {
+    if (!life.isAlive) throw new Crashed();
+    const { world } = this.parts;
+    const wal = `${journalFile(life.stateDir)}-wal`;
+    if (moment === 'before') {
+      if (world.bug === 'writes_late' && (this.#writes += 1) % 8 === 0)
+        this.#lateDisk = this.#copyDisk(life.stateDir);
+      this.#walBytes = existsSync(wal) ? statSync(wal).size : 0;
+      if (!this.#dice.chance(this.failingWritesPercent / 100)) return;
+      world.fault('journal write fails', this.name, label);
+      throw new AppError('DATABASE_FULL');
+    }
+    if (this.crashAfterWrites === null) return;
+    this.crashAfterWrites -= 1;
+    if (this.crashAfterWrites > 0) return;
+    this.crashAfterWrites = null;
+    const disk = this.#copyDisk(life.stateDir);
+    const copy = `${journalFile(disk)}-wal`;
+    const bytes = statSync(wal).size;
+    // Nobody has acted on the write yet, so that it may be on the disk, in part or not at all.
+    if (bytes > this.#walBytes && this.#dice.chance(0.7)) {
+      world.fault('torn write', this.name, label);
+      truncateSync(copy, this.#dice.whole(this.#walBytes, bytes - 1));
+    } else world.fault('crash after a write', this.name, label);
+    this.#end(life, disk);
+    this.onCrash();
+    throw new Crashed();
+  }
+
+  #end(life: Life, disk: string): void {
+    life.isAlive = false;
+    life.clock.kill();
+    this.#life = null;
+    this.#disk = this.#lateDisk ?? disk;
+    this.#lateDisk = null;
+    // Closes its files; everything else that it tries fails, since it is not alive.
+    this.parts.world.time.schedule(0, () => void life.agent.stop().catch(() => undefined));
+  }
+
+  #onFailure(life: Life, error: unknown): void {
+    if (!life.isAlive) return;
+    const { world } = this.parts;
+    if (!isAppError(error)) {
+      world.violate('bug', `${this.name} ended with ${error instanceof Error ? (error.stack ?? '') : String(error)}`);
+    }
+    this.ended = isAppError(error) ? error.code : 'bug';
+    world.note(this.name, `ends itself: ${this.ended}`);
+    this.#end(life, this.#copyDisk(life.stateDir));
+  }
+
+  #log(isAlive: () => boolean): Log {
+    const line = (fields: object, message: string): void => {
+      if (!isAlive()) return;
+      const { code, contract_id: contract } = fields as { code?: string; contract_id?: string };
+      this.parts.world.note(this.name, `logs ${message} ${code ?? ''} ${contract ?? ''}`.trimEnd());
+    };
+    return { ...SILENT, warn: line, error: line };
+  }
+
+  async #probe(port: number, clock: NodeClock): Promise<SshProbe> {
+    const { backend, sealSecret } = this.parts;
+    if (!this.sshAnswers) return { answered: false, why: 'nothing listens on its SSH port' };
+    const driver = new MemoryProvisioner({ backend: backend.withoutFaults(), clock, sealSecret });
+    const { instances } = await driver.list(new AbortController().signal);
+    const ssh = instances.find((instance) => instance.ssh?.port === port)?.ssh;
+    if (ssh == null) return { answered: false, why: 'nothing listens on its SSH port' };
+    return { answered: true, hostKeyFingerprint: ssh.hostKeyFingerprint };
+  }
+
+  #hasPort(port: number): boolean {
+    for (const object of this.parts.backend.objects.values()) if (object.port === port) return true;
+    return false;
+  }
+
+  #copyDisk(from: string): string {
+    const folder = this.#newFolder();
+    for (const end of ['', '-wal']) {
+      const file = journalFile(from) + end;
+      if (existsSync(file)) copyFileSync(file, journalFile(folder) + end);
+    }
+    return folder;
+  }
+
+  #newFolder(): string {
+    const folder = join(this.parts.world.folder, `${this.parts.name}-${String((this.#folders += 1))}`);
+    mkdirSync(folder, { mode: 0o700 });
+    return folder;
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The coordinator of a simulation: the real application over a real database file, asked in process. A crash drops it
+ * as it is; a start opens the file again.
+ */
+import { pino } from 'pino';
+import type { CoordinatorConfig } from '../../coordinator/src/config/config.ts';
+import { testConfig } from '../../coordinator/src/testing/test-config.ts';
+import type { PaymentProvider } from '../../coordinator/src/payments/payment-provider.ts';
+import { createCoordinator, type Coordinator } from '../../coordinator/src/wiring.ts';
+import { AppError } from '@dc/shared/errors';
+import { PUBLIC_URL, type SimulatedRequest } from './signed-calls.ts';
+import { NodeClock } from './virtual-time.ts';
+import type { World } from './world.ts';
+
+/** What came back over the network. */
+export interface SimulatedAnswer {
+  readonly status: number;
+  readonly text: string;
+  readonly retryAfter: string | undefined;
+}
+
+/** Short enough that deadlines are met within one simulation. */
+const CONFIG: Partial<CoordinatorConfig> = {
+  environment: 'simulation',
+  publicUrl: PUBLIC_URL,
+  payments: { test: false },
+  agents: { heartbeatIntervalMs: 10_000, offlineAfterMs: 40_000, leaseTtlMs: 20_000 },
+  contracts: {
+    requestTimeoutMs: 120_000,
+    acceptTimeoutMs: 120_000,
+    provisionTimeoutMs: 240_000,
+    verifyTimeoutMs: 20_000,
+  },
+};
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+export class CoordinatorNode {
+  readonly #world: World;
+  readonly #payment: PaymentProvider;
+  readonly config: CoordinatorConfig;
+  #life: Coordinator | null = null;
+  #clock: NodeClock;
+  #lives = 0;
+  readonly #streams = new Set<() => void>();
+  /** How many of a hundred writes fail, as on a disk that is full. */
+  failingWritesPercent = 0;
+
+  constructor(world: World, payment: PaymentProvider) {
+    this.#world = world;
+    this.#payment = payment;
+    this.config = testConfig(world.folder, CONFIG);
+    this.#clock = new NodeClock(world.time);
+  }
+
+  get life(): Coordinator | null {
+    return this.#life;
+  }
+
+  get clock(): NodeClock {
+    return this.#clock;
+  }
+
+  /** Starts it on the database that is there. */
+  async start(): Promise<void> {
+    this.#lives += 1;
+    const { aheadMs } = this.#clock;
+    this.#clock = new NodeClock(this.#world.time, aheadMs);
+    const name = `coordinator ${String(this.#lives)}`;
+    const random = this.#world.dice.fork(name);
+    const life = await createCoordinator(this.config, {
+      clock: this.#clock,
+      random,
+      log: pino({ level: 'error' }, { write: (line: string) => this.#onError(line) }),
+      version: '0.0.0-simulation',
+      payments: [this.#payment],
+      checksAnswers: true,
+    });
+    this.#failWrites(life);
+    await life.app.ready();
+    await life.startWork();
+    this.#life = life;
+    this.#world.note('coordinator', 'starts');
+  }
+
+  /** Ends it between two instructions: nothing that it has not written is left. */
+  crash(): void {
+    const life = this.#life;
+    if (life === null) return;
+    this.#world.fault('coordinator crash', 'coordinator');
+    this.#life = null;
+    this.#clock.kill();
+    for (const breakOff of [...this.#streams]) breakOff();
+    this.#streams.clear();
+    // Only lets go of the file: what was not committed is lost with or without it.
+    void life.context.db.close();
+  }
+
+  /** Answers a request that arrived. Never settles where it crashes meanwhile. */
+  async answer(request: SimulatedRequest): Promise<SimulatedAnswer> {
+    const life = this.#life;
+    if (life === null) throw new AppError('COORDINATOR_UNREACHABLE', 'Nobody listens there.');
+    const response = await life.app.inject(request);
+    if (life !== this.#life) return never();
+    const { statusCode: status, payload: text } = response;
+    if (status === 500) this.#world.violate('bug', `${request.method} ${request.url} answered ${text}`);
+    return { status, text, retryAfter: response.headers['retry-after'] as string | undefined };
+  }
+
+  /** Does something inside, as a webhook does. Never settles where it crashes meanwhile. */
+  async within<T>(work: (life: Coordinator) => Promise<T>): Promise<T> {
+    const life = this.#life;
+    if (life === null) throw new AppError('COORDINATOR_UNREACHABLE', 'Nobody listens there.');
+    const result = await work(life);
+    return life === this.#life ? result : never();
+  }
+
+  /** Listens to the nudges of a pool; `onBreak` is called when the coordinator goes away. */
+  listen(poolId: string, onNudge: () => void, onBreak: () => void): () => void {
+    if (this.#life === null) {
+      onBreak();
+      return () => undefined;
+    }
+    const stop = this.#life.context.signals.listen('pool', poolId, onNudge);
+    this.#streams.add(onBreak);
+    return () => {
+      stop();
+      this.#streams.delete(onBreak);
+    };
+  }
+
+  #failWrites({ context: { db } }: Coordinator): void {
+    const dice = this.#world.dice.fork(`writes ${String(this.#lives)}`);
+    const write = db.write.bind(db);
+    db.write = (job) => {
+      if (!dice.chance(this.failingWritesPercent / 100)) return write(job);
+      this.#world.fault('coordinator write fails', 'coordinator');
+      return Promise.reject(new AppError('DATABASE_FULL'));
+    };
+  }
+
+  /** Only what nobody planted is worth a line. */
+  #onError(line: string): void {
+    const { msg, err, code } = JSON.parse(line) as { msg: string; code?: string; err?: { message?: string } };
+    this.#world.note('coordinator', `logs ${msg}: ${code ?? ''} ${err?.message ?? ''}`);
+  }
+}
