@@ -6,6 +6,7 @@ import { mkdirSync, statfsSync } from 'node:fs';
 import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
 import { makeSeal } from '@dc/shared/seal';
+import { DestructionBreaker } from './breaker/destruction-breaker.ts';
 import type { Config } from './config/config-schema.ts';
 import { loadKeys, type AgentKeys } from './config/key-files.ts';
 import { driverDir, journalFile } from './config/paths.ts';
@@ -133,14 +134,13 @@ function assemble(opened: Opened): AgentParts {
   };
   const shared = { journal, coordinator, clock, random, log };
   const contact = new Contact(shared);
-  const observer = new BackendObserver({ ...shared, provisioner, onLook: () => runner.nudgeAll() });
+  const observer = new BackendObserver({ ...shared, provisioner, onLook: (seen) => runner.nudgeAll(seen) });
   const runner: ContractRunner = new ContractRunner({
     ...shared,
     engine: makeEngine(opened, onOutbox),
     slots,
     laneOf: () => provisioner.kind,
     observed: (contractId) => observer.of(contractId),
-    isDestructionPaused: () => false,
     onOutbox,
   });
   const keeper = new LeaseKeeper({ ...shared, runner, contact, onLost: onWork });
@@ -180,10 +180,10 @@ function makeEngine({ config, deps, keys, journal, provisioner }: Opened, onOutb
     probeSsh: deps.probeSsh ?? probeSshOn(clock),
     sshTimeoutMs: limits.sshTimeoutMs,
   });
-  return new SagaEngine(
-    { journal, clock, random, log, agentKey: keys.agentKey, environment, onOutbox },
-    sagas,
-  );
+  const { destructionsPerHour } = limits;
+  const { mayDestroy } = new DestructionBreaker({ journal, clock, log, destructionsPerHour });
+  const { agentKey } = keys;
+  return new SagaEngine({ journal, clock, random, log, agentKey, environment, onOutbox, mayDestroy }, sagas);
 }
 
 type LoopedParts = Omit<AgentParts, 'loops' | 'flush'>;

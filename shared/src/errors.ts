@@ -394,6 +394,11 @@ export const ERRORS = {
     'Try again; you were not charged.',
   ),
   JOURNAL_MISSING: row('not_found', 'There is no journal yet.', 'Start the agent once: dc-agent run.'),
+  AGENT_STOPPED: row(
+    'unavailable',
+    'The agent does not run, or it is just ending.',
+    'Start it, and try again.',
+  ),
   INSTANCE_GONE: row(
     'gone',
     'The instance is not there any more.',

@@ -102,6 +102,14 @@ export const RawConfigSchema = Type.Object(
           minimum: 0,
           maximum: 1_000_000,
         }),
+        destructions_per_hour: Type.Integer({
+          description:
+            'how many instances orders may destroy within an hour, or a tenth of those held if that is more, before ' +
+            'the agent stops and waits for dc-agent confirm; raise it where many short rentals end',
+          default: 3,
+          minimum: 3,
+          maximum: 1_000_000,
+        }),
       },
       closed,
     ),
@@ -133,6 +141,7 @@ export interface Config {
     readonly drainMs: number;
     readonly sshTimeoutMs: number;
     readonly diskFreeBytes: number;
+    readonly destructionsPerHour: number;
   };
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -55,7 +55,13 @@ describe('the configuration that set-up writes', () => {
       stateDir: join(file, '..', 'state'),
       keyDir: '/keys',
       provisioner: { kind: 'local', options: {} },
-      limits: { parallel: 8, drainMs: 30_000, sshTimeoutMs: 300_000, diskFreeBytes: 200_000_000 },
+      limits: {
+        parallel: 8,
+        drainMs: 30_000,
+        sshTimeoutMs: 300_000,
+        diskFreeBytes: 200_000_000,
+        destructionsPerHour: 3,
+      },
       logLevel: 'info',
     });
   });

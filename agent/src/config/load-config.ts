@@ -141,6 +141,7 @@ function toConfig(raw: RawConfig, file: string): Config {
       drainMs: raw.limits.drain_s * 1000,
       sshTimeoutMs: raw.limits.ssh_timeout_s * 1000,
       diskFreeBytes: raw.limits.disk_free_mb * 1_000_000,
+      destructionsPerHour: raw.limits.destructions_per_hour,
     },
     logLevel: raw.log.level,
   };

@@ -104,6 +104,48 @@ export interface JournalRecord {
   readonly answer: string | null;
 }
 
+/** A release that has found what it will destroy, and was asked about before it did (I7). */
+export interface AskedRelease {
+  readonly sagaId: string;
+  readonly contractId: string;
+  /** The ids of the handles that would be destroyed: one, or more where a contract has several. Never none. */
+  readonly instanceIds: readonly string[];
+  /** The tombstone's reason. */
+  readonly reason: string;
+  readonly askedAt: number;
+  /** When it was let go on; null while it waits for the operator. */
+  readonly allowedAt: number | null;
+}
+
+/** What the breaker decides by. */
+export interface DestructionWindow {
+  /** Releases that wait for the operator. */
+  readonly waiting: number;
+  /** Instances that releases were let destroy since `since`, without those that the operator has seen. */
+  readonly counted: number;
+  /** Instances that were there at `since`, destroyed since then or not. */
+  readonly held: number;
+}
+
+/** An instance at the backend that the journal cannot account for. */
+export interface UnaccountedInstance {
+  /** The handle's id; unique within the backend. */
+  readonly id: string;
+  readonly handle: Handle;
+  /** `orphan`: sealed by us in this environment. `foreign`: anything else, which we never touch. */
+  readonly kind: 'orphan' | 'foreign';
+  /** What it claims to be for; worth something only for an orphan. */
+  readonly contractId: string | null;
+  /** What makes it foreign; null for an orphan. */
+  readonly why: string | null;
+  /** Counted anew when it was gone in between. */
+  readonly firstSeenAt: number;
+  readonly lastSeenAt: number;
+  readonly timesSeen: number;
+  /** When the operator had it destroyed: written before it is, and kept. */
+  readonly destroyedAt: number | null;
+}
+
 /** Everything that the journal knows of one contract. */
 export interface ContractView {
   readonly contractId: string;
@@ -113,6 +155,8 @@ export interface ContractView {
   /** The latest 20, oldest first. At most one is open. */
   readonly sagas: readonly SagaView[];
   readonly instance: JournalInstance | null;
+  /** Since when its release waits for the operator; null where it does not. */
+  readonly pausedAt: number | null;
 }
 
 /** What every process may ask. */
@@ -132,6 +176,13 @@ export interface JournalReader {
   lastSeq(agentKey: string): number;
   /** Orders handed back that the coordinator has not heard of. */
   undeliveredReturns(limit: number): JournalOrder[];
+  /** Null where the breaker was not asked about this saga yet. */
+  release(sagaId: string): AskedRelease | null;
+  /** Releases that wait for the operator, oldest first. */
+  pausedReleases(): AskedRelease[];
+  destructionWindow(since: number): DestructionWindow;
+  /** What the backend was last seen to hold beyond the journal, and orphans that were destroyed. Oldest first. */
+  unaccounted(): UnaccountedInstance[];
   fact(name: string): string | null;
   close(): void;
 }
@@ -166,6 +217,12 @@ export interface JournalWriter {
   acknowledgeRecord(record: Pick<JournalRecord, 'agentKey' | 'seq'>, answer: string, at: number): void;
   /** Puts records from `fromSeq` on back into the outbox: the coordinator has lost them (RECORD_GAP). */
   reopenRecords(agentKey: string, fromSeq: number): void;
+  /** Keeps what was decided about a release; once for each saga. */
+  saveRelease(release: AskedRelease): void;
+  /** Lets these waiting releases go on, and forgets what was counted until now. Returns how many waited. */
+  confirmReleases(sagaIds: readonly string[], at: number): number;
+  saveUnaccounted(instance: UnaccountedInstance): void;
+  removeUnaccounted(id: string): void;
   setFact(name: string, value: string): void;
 }
 

@@ -96,8 +96,35 @@ CREATE TRIGGER records_stay BEFORE UPDATE OF agent_key, seq, compact, hash ON re
 BEGIN SELECT RAISE(ABORT, 'a record is signed once'); END;
 `;
 
+const BREAKER_AND_ORPHANS = `
+CREATE TABLE releases (
+  saga_id      TEXT PRIMARY KEY REFERENCES sagas (saga_id),
+  contract_id  TEXT NOT NULL,
+  instance_ids TEXT NOT NULL,
+  reason       TEXT NOT NULL,
+  asked_at     INTEGER NOT NULL,
+  allowed_at   INTEGER,
+  -- Whether it counts against the limit: not any more once the operator has confirmed.
+  counts       INTEGER NOT NULL CHECK (counts IN (0, 1))
+) STRICT;
+CREATE INDEX releases_waiting ON releases (contract_id) WHERE allowed_at IS NULL;
+CREATE INDEX releases_counted ON releases (allowed_at) WHERE counts = 1;
+
+CREATE TABLE unaccounted (
+  id            TEXT PRIMARY KEY,
+  handle        TEXT NOT NULL,
+  kind          TEXT NOT NULL CHECK (kind IN ('orphan', 'foreign')),
+  contract_id   TEXT,
+  why           TEXT,
+  first_seen_at INTEGER NOT NULL,
+  last_seen_at  INTEGER NOT NULL,
+  times_seen    INTEGER NOT NULL,
+  destroyed_at  INTEGER
+) STRICT;
+`;
+
 /** Every migration, oldest first. Never changed once released; new ones go at the end. */
-export const MIGRATIONS: readonly string[] = [INIT];
+export const MIGRATIONS: readonly string[] = [INIT, BREAKER_AND_ORPHANS];
 
 /** The version that this program reads and writes. */
 export const JOURNAL_VERSION = MIGRATIONS.length;

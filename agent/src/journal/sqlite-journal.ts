@@ -4,6 +4,7 @@ import { CHAIN_START } from '@dc/shared/evidence/record';
 import type { Database } from 'better-sqlite3';
 import type { OpenOptions } from './open-journal.ts';
 import type {
+  AskedRelease,
   ChainPlace,
   Journal,
   JournalInstance,
@@ -14,6 +15,7 @@ import type {
   OrderName,
   OrderReturn,
   SagaView,
+  UnaccountedInstance,
 } from './journal.ts';
 import type { SagaEvent } from './saga-event.ts';
 import { translateError } from './sqlite-error.ts';
@@ -164,6 +166,44 @@ class SqliteWriter implements JournalWriter {
        WHERE agent_key = :agentKey AND seq >= :fromSeq AND acknowledged_at IS NOT NULL`,
       { agentKey, fromSeq },
     );
+  }
+
+  saveRelease(release: AskedRelease): void {
+    this.#run(
+      `INSERT INTO releases (saga_id, contract_id, instance_ids, reason, asked_at, allowed_at, counts)
+       VALUES (:sagaId, :contractId, :instanceIds, :reason, :askedAt, :allowedAt, :counts) ON CONFLICT DO NOTHING`,
+      {
+        ...release,
+        instanceIds: JSON.stringify(release.instanceIds),
+        counts: release.allowedAt === null ? 0 : 1,
+      },
+    );
+  }
+
+  confirmReleases(sagaIds: readonly string[], at: number): number {
+    this.#run('UPDATE releases SET counts = 0 WHERE counts = 1', {});
+    return this.#statements
+      .prepare(
+        `UPDATE releases SET allowed_at = :at
+         WHERE allowed_at IS NULL AND saga_id IN (SELECT value FROM json_each(:sagaIds))`,
+      )
+      .run({ at, sagaIds: JSON.stringify(sagaIds) }).changes;
+  }
+
+  saveUnaccounted(instance: UnaccountedInstance): void {
+    this.#run(
+      `INSERT INTO unaccounted VALUES
+         (:id, :handle, :kind, :contractId, :why, :firstSeenAt, :lastSeenAt, :timesSeen, :destroyedAt)
+       ON CONFLICT (id) DO UPDATE SET handle = excluded.handle, kind = excluded.kind,
+         contract_id = excluded.contract_id, why = excluded.why, first_seen_at = excluded.first_seen_at,
+         last_seen_at = excluded.last_seen_at, times_seen = excluded.times_seen,
+         destroyed_at = excluded.destroyed_at`,
+      { ...instance, handle: JSON.stringify(instance.handle) },
+    );
+  }
+
+  removeUnaccounted(id: string): void {
+    this.#run('DELETE FROM unaccounted WHERE id = :id', { id });
   }
 
   setFact(name: string, value: string): void {

@@ -4,7 +4,9 @@ import { AppError } from '@dc/shared/errors';
 import type { OrderPayload } from '@dc/shared/orders/order';
 import type { Database } from 'better-sqlite3';
 import type {
+  AskedRelease,
   ContractView,
+  DestructionWindow,
   InstancePhase,
   JournalInstance,
   JournalOrder,
@@ -13,6 +15,7 @@ import type {
   Lease,
   OrderReturn,
   SagaView,
+  UnaccountedInstance,
 } from './journal.ts';
 import type { SagaEvent, SagaOutcome } from './saga-event.ts';
 import { StatementCache } from './statement-cache.ts';
@@ -52,6 +55,14 @@ interface InstanceRow extends Omit<JournalInstance, 'handle' | 'ssh'> {
   ssh: string;
 }
 
+interface ReleaseRow extends Omit<AskedRelease, 'instanceIds'> {
+  instanceIds: string;
+}
+
+interface UnaccountedRow extends Omit<UnaccountedInstance, 'handle'> {
+  handle: string;
+}
+
 const ORDER_COLUMNS = `order_id AS orderId, contract_id AS contractId, kind, epoch, expires_at AS expiresAt,
   received_at AS receivedAt, compact, return_code AS returnCode, return_detail AS returnDetail,
   nothing_made AS nothingMade, returned_at AS returnedAt,
@@ -61,6 +72,23 @@ const SAGA_COLUMNS = `saga_id AS sagaId, contract_id AS contractId, name, versio
 const INSTANCE_COLUMNS = `contract_id AS contractId, phase, handle, ssh, changed_at AS changedAt`;
 const RECORD_COLUMNS = `agent_key AS agentKey, seq, compact, contract_id AS contractId, kind, epoch, at,
   acknowledged_at AS acknowledgedAt, answer`;
+const RELEASE_COLUMNS = `saga_id AS sagaId, contract_id AS contractId, instance_ids AS instanceIds, reason,
+  asked_at AS askedAt, allowed_at AS allowedAt`;
+
+// Contracts whose instance was there at a time: reported before it, and since then at most destroyed by a release
+// that counts. What was made after it raises no limit.
+const WINDOW = `
+  SELECT
+    (SELECT count(*) FROM releases WHERE allowed_at IS NULL) AS waiting,
+    (SELECT coalesce(sum(json_array_length(instance_ids)), 0)
+     FROM releases WHERE counts = 1 AND allowed_at > :since) AS counted,
+    (SELECT count(*) FROM (
+       SELECT contract_id FROM instances WHERE phase <> 'destroyed'
+       UNION SELECT contract_id FROM releases WHERE counts = 1 AND allowed_at > :since
+     ) held WHERE EXISTS (
+       SELECT 1 FROM sagas s WHERE s.contract_id = held.contract_id AND s.name = 'provision-instance'
+       AND s.outcome = 'reported' AND s.finished_at <= :since
+     )) AS held`;
 
 // An order waits for its answer until a saga has reported under its epoch, or it is handed back.
 const LIVE = `
@@ -105,6 +133,7 @@ export class SqliteReader implements JournalReader {
       lease: this.lease(contractId),
       sagas: sagas.reverse().map((row) => this.#toSaga(row)),
       instance: instance === undefined ? null : toInstance(instance),
+      pausedAt: this.#pausedAt(contractId),
     };
   }
 
@@ -158,6 +187,29 @@ export class SqliteReader implements JournalReader {
     ).map(toOrder);
   }
 
+  release(sagaId: string): AskedRelease | null {
+    const row = this.#get(`SELECT ${RELEASE_COLUMNS} FROM releases WHERE saga_id = ?`, sagaId);
+    return row === undefined ? null : toRelease(row as ReleaseRow);
+  }
+
+  pausedReleases(): AskedRelease[] {
+    return this.#all<ReleaseRow>(
+      `SELECT ${RELEASE_COLUMNS} FROM releases WHERE allowed_at IS NULL ORDER BY asked_at, saga_id`,
+    ).map(toRelease);
+  }
+
+  destructionWindow(since: number): DestructionWindow {
+    return this.#statements.prepare(WINDOW).get({ since }) as DestructionWindow;
+  }
+
+  unaccounted(): UnaccountedInstance[] {
+    return this.#all<UnaccountedRow>(
+      `SELECT id, handle, kind, contract_id AS contractId, why, first_seen_at AS firstSeenAt,
+       last_seen_at AS lastSeenAt, times_seen AS timesSeen, destroyed_at AS destroyedAt
+       FROM unaccounted ORDER BY first_seen_at, id`,
+    ).map((row) => ({ ...row, handle: JSON.parse(row.handle) as UnaccountedInstance['handle'] }));
+  }
+
   fact(name: string): string | null {
     return (
       (this.#get('SELECT value FROM facts WHERE name = ?', name) as { value: string } | undefined)?.value ??
@@ -167,6 +219,11 @@ export class SqliteReader implements JournalReader {
 
   close(): void {
     this.#db.close();
+  }
+
+  #pausedAt(contractId: string): number | null {
+    const sql = 'SELECT min(asked_at) AS pausedAt FROM releases WHERE contract_id = ? AND allowed_at IS NULL';
+    return (this.#get(sql, contractId) as { pausedAt: number | null }).pausedAt;
   }
 
   #toSaga(row: SagaRow): SagaView {
@@ -209,6 +266,10 @@ function toOrder(row: OrderRow): JournalOrder {
         };
   // It was verified before it was kept.
   return { ...order, payload: jws.payload as OrderPayload, returned };
+}
+
+function toRelease(row: ReleaseRow): AskedRelease {
+  return { ...row, instanceIds: JSON.parse(row.instanceIds) as string[] };
 }
 
 function toInstance(row: InstanceRow): JournalInstance {

@@ -46,7 +46,7 @@ export const BLOCKING_REASONS = {
   destruction_paused: {
     text: 'More instances than usual were to be destroyed within an hour, so the agent stopped to ask.',
     remedy: 'Check that these contracts have really ended, then confirm.',
-    command: 'dc-agent doctor',
+    command: 'dc-agent confirm',
   },
 } as const satisfies Record<string, ReasonRow>;
 

@@ -5,6 +5,7 @@ import { AgentWorld, type Life, type WorldOptions } from '../sagas/testing/agent
 import { settle } from '@dc/shared/testing/manual-clock';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { planSteps, type Situation } from './plan-steps.ts';
+import { confirmReleases } from '../breaker/destruction-breaker.ts';
 import { desiredOf } from './desired.ts';
 
 const tempDir = tempDirs();
@@ -42,7 +43,6 @@ function planOf(life: Life, world: AgentWorld, contractId = CONTRACT_ID): Return
     now: world.clock.now(),
     definitionOf: (saga) => life.engine.definitionOf(saga),
     slotFree: life.runner.hasSlot(contractId),
-    destructionPaused: life.destructionPaused,
   };
   return planSteps(situation);
 }
@@ -310,17 +310,17 @@ describe('Work that must wait for a person', () => {
   });
 
   it('is a release while destruction is paused', async () => {
-    const world = await newWorld();
+    const world = await newWorld({ destructionsPerHour: 0 });
     const life = world.start();
     life.receive(anOrder());
     await life.rest();
-    life.destructionPaused = true;
     life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
     await life.rest();
     expect(world.backend.objects.size).toBe(1);
     expect(planOf(life, world)).toMatchObject([{ name: 'wait', reason: 'destruction_paused' }]);
-    life.destructionPaused = false;
-    life.runner.nudgeAll();
+    const waiting = life.journal.pausedReleases().map(({ sagaId }) => sagaId);
+    expect(confirmReleases(life.journal, waiting, world.clock.now())).toEqual([CONTRACT_ID]);
+    life.runner.nudge(CONTRACT_ID);
     await life.rest();
     expect(world.backend.objects.size).toBe(0);
   });

@@ -31,8 +31,6 @@ export interface RunnerParts {
   readonly laneOf: (contractId: string) => string;
   /** What the backend last said of the contract's instance: the same object until somebody has looked again. */
   readonly observed: (contractId: string) => Observed;
-  /** The breaker of I7. */
-  readonly isDestructionPaused: () => boolean;
   /** Called when something to deliver was committed. */
   readonly onOutbox: () => void;
 }
@@ -122,9 +120,13 @@ export class ContractRunner {
     this.nudge(contractId);
   }
 
-  /** Plans every contract that is not at its end: once at the start, and after the backend was looked at. */
-  nudgeAll(): void {
-    for (const contractId of this.#parts.journal.contractIds('live')) this.nudge(contractId);
+  /**
+   * Plans every contract that is not at its end: once at the start, and after the backend was looked at. `seen` are
+   * those that have something there, which may have turned up after their end.
+   */
+  nudgeAll(seen: Iterable<string> = []): void {
+    const contractIds = new Set([...this.#parts.journal.contractIds('live'), ...seen]);
+    for (const contractId of contractIds) this.nudge(contractId);
   }
 
   /** Plans this contract now, and carries the plan out. Cheap where there is nothing to do. */
@@ -195,7 +197,7 @@ export class ContractRunner {
   }
 
   #plan(contractId: string): Step[] {
-    const { journal, clock, engine, observed, isDestructionPaused } = this.#parts;
+    const { journal, clock, engine, observed } = this.#parts;
     const view = journal.contract(contractId);
     if (view === null) return [];
     return planSteps({
@@ -205,7 +207,6 @@ export class ContractRunner {
       now: clock.now(),
       definitionOf: (saga) => engine.definitionOf(saga),
       slotFree: this.hasSlot(contractId),
-      destructionPaused: isDestructionPaused(),
     });
   }
 

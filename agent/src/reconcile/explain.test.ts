@@ -29,7 +29,6 @@ function explainNow(life: Life, world: AgentWorld): Explanation {
     now: world.clock.now(),
     definitionOf: (saga) => life.engine.definitionOf(saga),
     slotFree: true,
-    destructionPaused: life.destructionPaused,
   });
 }
 

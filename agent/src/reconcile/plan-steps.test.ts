@@ -99,6 +99,7 @@ interface Case {
   readonly lease?: Partial<Lease> | null;
   readonly seen?: Existence;
   readonly situation?: Partial<Situation>;
+  readonly pausedAt?: number;
   /** Matched against the plan; an empty list means that there is nothing to do. */
   readonly plan: object[];
 }
@@ -304,8 +305,19 @@ const CASES: Case[] = [
   {
     name: 'a tombstone while destruction is paused: wait',
     orders: [order('destroy', 2)],
-    situation: { destructionPaused: true },
-    plan: [wait('destruction_paused')],
+    sagas: [
+      saga('release-instance', { events: [event('find', 'started'), event('find', 'succeeded', [HANDLE])] }),
+    ],
+    pausedAt: NOON,
+    plan: [{ ...wait('destruction_paused'), since: NOON, until: null }],
+  },
+  {
+    name: 'a release that was confirmed: go on',
+    orders: [order('destroy', 2)],
+    sagas: [
+      saga('release-instance', { events: [event('find', 'started'), event('find', 'succeeded', [HANDLE])] }),
+    ],
+    plan: [{ name: 'resumeSaga' }],
   },
   {
     name: 'a released contract: nothing',
@@ -388,6 +400,7 @@ function situationOf(one: Case): Situation {
     lease,
     sagas: one.sagas ?? [],
     instance: one.instance ?? null,
+    pausedAt: one.pausedAt ?? null,
   };
   return {
     view,
@@ -397,7 +410,6 @@ function situationOf(one: Case): Situation {
     definitionOf: ({ name, version }) =>
       DEFINITIONS.find((one) => one.name === name && one.version === version) ?? null,
     slotFree: true,
-    destructionPaused: false,
     ...one.situation,
   };
 }

@@ -33,8 +33,6 @@ export interface Situation {
   readonly definitionOf: (saga: SagaView) => SagaDefinition | null;
   /** Whether one more contract may be worked on at this backend now. */
   readonly slotFree: boolean;
-  /** The breaker of I7: no release begins until the operator confirms. */
-  readonly destructionPaused: boolean;
 }
 
 /** The steps for one contract; none where everything is as it should be. */
@@ -64,6 +62,9 @@ function planOpenSaga(situation: Situation, open: SagaView): Step {
   const state = foldSaga(open.events);
   if (state.status === 'open' && against !== null) {
     return step(situation, 'cancelSaga', { sagaId: open.sagaId, orderId: against.orderId });
+  }
+  if (view.pausedAt !== null) {
+    return wait(situation, 'destruction_paused', { since: view.pausedAt, until: null });
   }
   const action = nextAction(definition, state);
   const goesForward = state.status === 'open';
@@ -136,8 +137,6 @@ function planAbsent(situation: Situation, { order, isAnswered: answered }: Wante
   const { view } = situation;
   // Something that carries the contract's seal turned up later: the tombstone stands for it too.
   if (answered && !isSeenSince(situation, lastFinishedAt(view))) return [];
-  if (situation.destructionPaused)
-    return [wait(situation, 'destruction_paused', { since: order.receivedAt, until: null })];
   return [startSaga(situation, 'release-instance', order, releaseInput(order, view))];
 }
 

@@ -13,6 +13,7 @@ const begun = {
   orders: [],
   lease: null,
   instance: null,
+  pausedAt: null,
   sagas: [{} as SagaView],
 } as ContractView;
 

@@ -77,7 +77,7 @@ export function composeHeartbeat({
   return {
     version,
     journal_id: journal.journalId,
-    capabilities: { provisioner: provisioner.kind, ...provisioner.capabilities },
+    capabilities: { provisioner: provisioner.kind, ...provisioner.capabilities, ...describeTrouble(journal) },
     ...(fingerprint === null ? {} : { healthy: fingerprint.healthy }),
     ...(free === null
       ? {}
@@ -90,5 +90,15 @@ export function composeHeartbeat({
           },
         }),
     running_contracts: running.slice(0, CONTRACTS_MAX).map(({ contractId }) => contractId),
+  };
+}
+
+/** What the operator of this machine has to decide; nothing where there is nothing. */
+function describeTrouble(journal: JournalReader): Record<string, unknown> {
+  const paused = journal.pausedReleases();
+  const [first] = paused;
+  if (first === undefined) return {};
+  return {
+    destruction_paused: { waiting: paused.length, since: new Date(first.askedAt).toISOString() },
   };
 }

@@ -4,7 +4,7 @@
  * it at 60 % (sagas/lease.ts), which the runner sees to.
  */
 import type { Clock } from '@dc/shared/clock';
-import { isAppError } from '@dc/shared/errors';
+import { isAppError, type AppError } from '@dc/shared/errors';
 import { randomFraction, type Random } from '@dc/shared/random';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { ContractView, Journal, Lease } from '../journal/journal.ts';
@@ -84,10 +84,11 @@ export class LeaseKeeper {
     this.nudge.nudge();
   }
 
-  /** How many contracts have work that is not answered yet. */
+  /** How many contracts have work that is not answered yet. Releases that wait for the operator take nobody's place. */
   openCount(): number {
     this.#prune();
-    return this.#kept.size;
+    const paused = this.#parts.journal.pausedReleases();
+    return this.#kept.size - paused.filter(({ contractId }) => this.#kept.has(contractId)).length;
   }
 
   /** Begins what is due. Never waits for it. */
@@ -119,7 +120,7 @@ export class LeaseKeeper {
   }
 
   async #renew(contractId: string, kept: Kept, signal: AbortSignal): Promise<void> {
-    const { coordinator, runner, clock, random, log, contact, onLost } = this.#parts;
+    const { coordinator, runner, clock, contact } = this.#parts;
     const deadline = new AbortController();
     const cancel = clock.schedule(Math.max(CALL_MS_MIN, kept.ttlMs * CALL_SHARE), () => deadline.abort());
     const askedAt = Math.round(clock.now());
@@ -138,23 +139,39 @@ export class LeaseKeeper {
       const expiresAt = askedAt + ttlMs;
       runner.renew([{ contractId, orderId, epoch, grantedAt: askedAt, expiresAt, lost: false }]);
     } catch (error) {
-      if (signal.aborted) return;
-      if (isAppError(error, 'LEASE_STALE') || isAppError(error, 'ORDER_NOT_FOUND')) {
-        log.warn({ contract_id: contractId, epoch: kept.epoch, code: error.code }, 'lease.lost');
-        this.#kept.delete(contractId);
-        runner.lose(contractId, kept.epoch);
-        onLost();
-      } else if (isAppError(error) && error.code !== 'KEY_REVOKED') {
-        kept.failures += 1;
-        kept.dueAt = clock.monotonic() + backoffMs(kept.failures, RETRY, random, error);
-        if (kept.failures === 1)
-          log.warn({ contract_id: contractId, code: error.code }, 'lease.renewal.failed');
-      } else {
-        this.#fatal = error instanceof Error ? error : new Error(String(error)); // The next turn throws it.
-      }
+      if (!signal.aborted) this.#onFailure(contractId, kept, error);
     } finally {
       cancel();
     }
+  }
+
+  #onFailure(contractId: string, kept: Kept, error: unknown): void {
+    const { clock, random, log } = this.#parts;
+    const failure = isStale(error) ? this.#lose(contractId, kept, error) : error;
+    if (failure === null) return;
+    if (!isAppError(failure) || failure.code === 'KEY_REVOKED') {
+      this.#fatal = failure instanceof Error ? failure : new Error(String(failure)); // The next turn throws it.
+      return;
+    }
+    kept.failures += 1;
+    kept.dueAt = clock.monotonic() + backoffMs(kept.failures, RETRY, random, failure);
+    if (kept.failures === 1)
+      log.warn({ contract_id: contractId, code: failure.code }, 'lease.renewal.failed');
+  }
+
+  /** Lets go of a lease that is not ours any more. Null, or why that could not be written: then it is tried again. */
+  #lose(contractId: string, kept: Kept, { code }: AppError): unknown {
+    const { runner, log, onLost } = this.#parts;
+    try {
+      runner.lose(contractId, kept.epoch);
+    } catch (error) {
+      return error;
+    }
+    log.warn({ contract_id: contractId, epoch: kept.epoch, code }, 'lease.lost');
+    // A newer lease that came in between stays.
+    if (this.#kept.get(contractId) === kept) this.#kept.delete(contractId);
+    onLost();
+    return null;
   }
 
   #keep(lease: Lease, dueAt: number): void {
@@ -195,6 +212,9 @@ export class LeaseKeeper {
     if (leases.length > 0) runner.renew(leases);
   }
 }
+
+const isStale = (error: unknown): error is AppError =>
+  isAppError(error, 'LEASE_STALE') || isAppError(error, 'ORDER_NOT_FOUND');
 
 /** Whether the contract has an order of this epoch that nobody has answered or handed back. */
 function needsLease(view: ContractView | null, epoch: number): boolean {

@@ -30,8 +30,8 @@ export interface ObserverParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Called after every look. */
-  readonly onLook: () => void;
+  /** Called after every look, with the contracts of which something is at the backend. */
+  readonly onLook: (seen: readonly string[]) => void;
 }
 
 export class BackendObserver {
@@ -82,7 +82,9 @@ export class BackendObserver {
     } finally {
       cancel();
     }
-    onLook();
+    onLook(
+      [...this.#listed].flatMap(([id, { existence }]) => (existence.existence === 'present' ? [id] : [])),
+    );
   }
 
   async #remember(list: InstanceList, at: number, signal: AbortSignal): Promise<void> {

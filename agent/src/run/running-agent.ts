@@ -3,8 +3,9 @@
  * with them; wiring.ts makes them.
  */
 import { sleep, type Clock } from '@dc/shared/clock';
-import { isAppError } from '@dc/shared/errors';
+import { AppError, isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
+import { confirmReleases } from '../breaker/destruction-breaker.ts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../lib/log.ts';
@@ -155,6 +156,24 @@ export class RunningAgent {
       atWork: parts?.runner.activeCount ?? 0,
       refusedOrders: parts?.work.refusedCount ?? 0,
     };
+  }
+
+  /**
+   * The operator has looked at these waiting releases: they go on. Returns how many of them still waited; others are
+   * not touched. Throws AGENT_STOPPED where the agent does not run.
+   */
+  confirm(sagaIds: readonly string[]): number {
+    const { journal, runner } = this.#running();
+    const { clock, log } = this.#options;
+    const contractIds = confirmReleases(journal, sagaIds, clock.now());
+    log.info({ contract_ids: contractIds }, 'destruction.confirmed');
+    for (const contractId of contractIds) runner.nudge(contractId);
+    return contractIds.length;
+  }
+
+  #running(): AgentParts {
+    if (this.#parts === null || this.#phase !== 'running') throw new AppError('AGENT_STOPPED');
+    return this.#parts;
   }
 
   async #run({ name, turn, nudge, backoff }: Loop): Promise<void> {

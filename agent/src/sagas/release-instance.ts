@@ -19,6 +19,7 @@ export function releaseInstance(parts: SagaParts): SagaDefinition {
     })
     .run('destroy', {
       policy: UNTIL_IT_WORKS,
+      destroys: (outputs) => outputs.find.map(({ id }) => id),
       run: async ({ contractId, outputs, signal }) => {
         for (const handle of outputs.find) await provisioner.destroy(handle, sealFor(contractId), signal);
         return null;

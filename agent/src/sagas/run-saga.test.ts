@@ -31,7 +31,9 @@ function setUp(definition: SagaDefinition): Setting {
   const journal = openJournal(':memory:', { random });
   journals.push(journal);
   const services = { journal, clock, random, log: silent, agentKey: AGENT_KEY, environment: ENVIRONMENT };
-  const engine = new SagaEngine({ ...services, onOutbox: () => undefined }, [definition]);
+  const engine = new SagaEngine({ ...services, onOutbox: () => undefined, mayDestroy: () => true }, [
+    definition,
+  ]);
   const order = anOrder();
   journal.write('order', (writer) => {
     writer.saveOrder(order);

@@ -11,7 +11,7 @@ import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError } from '@dc/shared/errors';
 import { signRecord } from '@dc/shared/evidence/record';
 import { newUuid } from '@dc/shared/ids';
-import type { ContractView, SagaView } from '../journal/journal.ts';
+import type { AskedRelease, ContractView, SagaView } from '../journal/journal.ts';
 import type { Failure, SagaOutcome } from '../journal/saga-event.ts';
 import { attempt, type Attempt } from './attempt.ts';
 import { isLeaseHeld } from './lease.ts';
@@ -25,6 +25,11 @@ import { ATTENTION_AFTER_ATTEMPTS, UNTIL_IT_WORKS } from './saga.ts';
 /** What the engine works with. */
 export interface SagaServices extends SagaRunServices {
   readonly log: SagaLog;
+  /**
+   * The breaker of I7, asked before a destruction begins. It keeps its answer in the journal, so that it is the same
+   * after a crash; false until the operator confirms.
+   */
+  readonly mayDestroy: (release: Pick<AskedRelease, 'sagaId' | 'contractId' | 'instanceIds'>) => boolean;
   /** Signs the records; its public key names the chain. */
   readonly agentKey: SigningKey;
   readonly environment: string;
@@ -37,7 +42,7 @@ export type Rest =
   | { readonly rest: 'finished'; readonly outcome: SagaOutcome }
   /** The next attempt is due at this time. */
   | { readonly rest: 'retry'; readonly at: number }
-  /** It was told to stop, or the lease is not held: it stays open. */
+  /** It was told to stop, the lease is not held, or the breaker holds it back: it stays open. */
   | { readonly rest: 'stopped' };
 
 /** An action with an outside call. */
@@ -214,6 +219,7 @@ export class SagaEngine {
       return null;
     }
     const begins = isUndo ? 'undo_started' : 'started';
+    if (!isUndo && before === undefined && !this.#mayStart(run, step)) return { rest: 'stopped' };
     if (!isBegun) run.record(step.name, begins);
     run.flush(`${step.name}.${begins}`);
     const call = async (stop: AbortSignal): Promise<unknown> => {
@@ -226,6 +232,17 @@ export class SagaEngine {
       signal,
     });
     return this.#recordEnd(run, action, result);
+  }
+
+  /** Whether a step that destroys may begin: the breaker's answer is kept before anything is done. */
+  #mayStart(run: SagaRun, step: RunStep): boolean {
+    const { sagaId, contractId, name } = run.saga;
+    const instanceIds = step.destroys?.(run.chooseContext().outputs) ?? [];
+    if (instanceIds.length === 0) return true;
+    return this.#services.journal.write(`${name}.${step.name}.asked`, () => {
+      run.flush(`${step.name}.asked`);
+      return this.#services.mayDestroy({ sagaId, contractId, instanceIds });
+    });
   }
 
   #recordEnd(run: SagaRun, action: CallAction, result: Attempt<unknown>): Rest | null {

@@ -96,6 +96,8 @@ export interface RunStep {
   readonly policy: RetryPolicy;
   run(context: ErasedContext): Promise<unknown>;
   undo: ((context: ErasedContext) => Promise<void>) | null;
+  /** The ids of the instances that it destroys for good: from one on, the breaker is asked before the first start. */
+  destroys: ((outputs: Readonly<Record<string, unknown>>) => readonly string[]) | null;
 }
 
 /** A saga as the engine has it. */
@@ -117,6 +119,7 @@ interface RunParts<Input, Outputs, Name extends string, Output> {
   run(context: StepContext<Input, Outputs>): Promise<Output>;
   /** The step's own output is missing where the step was started and its end is not known. */
   undo?(context: StepContext<Input, Outputs & Partial<Record<Name, Output>>>): Promise<void>;
+  destroys?(outputs: Outputs): readonly string[];
 }
 
 interface SagaHeader {
@@ -176,7 +179,8 @@ export class SagaBuilder<Input, Outputs> {
   ): SagaBuilder<Input, Outputs & Record<Name, Output>> {
     const run = parts.run.bind(parts) as RunStep['run'];
     const undo = (parts.undo?.bind(parts) ?? null) as RunStep['undo'];
-    return this.#with({ kind: 'run', name, policy: { ...BOUNDED, ...parts.policy }, run, undo });
+    const destroys = (parts.destroys?.bind(parts) ?? null) as RunStep['destroys'];
+    return this.#with({ kind: 'run', name, policy: { ...BOUNDED, ...parts.policy }, run, undo, destroys });
   }
 
   /** Ends the definition with what is reported, and with the failures that are refusals. */

@@ -46,7 +46,14 @@ export class Installation {
       stateDir,
       keyDir: '/nonexistent',
       provisioner: { kind: 'memory', options: {} },
-      limits: { parallel: 8, drainMs: 30_000, sshTimeoutMs: 60_000, diskFreeBytes: 0, ...limits },
+      limits: {
+        parallel: 8,
+        drainMs: 30_000,
+        sshTimeoutMs: 60_000,
+        diskFreeBytes: 0,
+        destructionsPerHour: 3,
+        ...limits,
+      },
       logLevel: 'info',
     };
   }

@@ -74,7 +74,6 @@ async function explainContract(
     definitionOf: ({ name, version }) =>
       definitions.find((definition) => definition.name === name && definition.version === version) ?? null,
     slotFree: atWork.length < limits.parallel,
-    destructionPaused: false,
   });
 }
 

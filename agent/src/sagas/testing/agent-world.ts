@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { makeSeal } from '@dc/shared/seal';
 import type { Journal, JournalOrder, Lease } from '../../journal/journal.ts';
 import { openJournal } from '../../journal/open-journal.ts';
+import { DestructionBreaker } from '../../breaker/destruction-breaker.ts';
 import { AGENT_KEY, aLease, ENVIRONMENT } from '../../journal/testing/builders.ts';
 import { MemoryBackend } from '../../provisioners/memory/memory-backend.ts';
 import { MemoryProvisioner } from '../../provisioners/memory/memory-provisioner.ts';
@@ -35,6 +36,7 @@ export interface WorldOptions {
   readonly wrap?: (definition: SagaDefinition) => SagaDefinition;
   readonly slots?: number;
   readonly instancesMax?: number;
+  readonly destructionsPerHour?: number;
 }
 
 type Moment = (label: string) => void;
@@ -116,7 +118,6 @@ export class Life {
   outboxCalls = 0;
   /** What every write fails with; null for writes that work. */
   writeError: Error | null = null;
-  destructionPaused = false;
 
   constructor(world: AgentWorld, path: string, crashAt: number) {
     this.#world = world;
@@ -153,8 +154,12 @@ export class Life {
     });
     const onOutbox = (): void => void (this.outboxCalls += 1);
     const services = { journal: this.journal, clock, random, log, onOutbox };
+    const breaker = new DestructionBreaker({
+      ...services,
+      destructionsPerHour: world.options.destructionsPerHour ?? 3,
+    });
     this.engine = new SagaEngine(
-      { ...services, agentKey: AGENT_KEY, environment: ENVIRONMENT },
+      { ...services, agentKey: AGENT_KEY, environment: ENVIRONMENT, mayDestroy: breaker.mayDestroy },
       definitions.map(world.wrap),
     );
     this.runner = new ContractRunner({
@@ -163,7 +168,6 @@ export class Life {
       slots: world.options.slots ?? 4,
       laneOf: () => 'memory',
       observed: (contractId) => this.#observed.get(contractId) ?? NOT_LOOKED,
-      isDestructionPaused: () => this.destructionPaused,
     });
   }
 
