@@ -4,9 +4,11 @@
  */
 import { copyFileSync, existsSync, mkdirSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import BetterSqlite3 from 'better-sqlite3';
 import { Secret } from '../../agent/src/config/key-files.ts';
 import type { Config } from '../../agent/src/config/config-schema.ts';
 import { journalFile } from '../../agent/src/config/paths.ts';
+import { openJournalReader } from '../../agent/src/journal/open-journal.ts';
 import { SILENT, type Log } from '../../agent/src/lib/log.ts';
 import { MemoryProvisioner } from '../../agent/src/provisioners/memory/memory-provisioner.ts';
 import type { CreateRequest } from '../../agent/src/provisioners/provisioner.ts';
@@ -19,7 +21,7 @@ import type { Dice } from './dice.ts';
 import type { Link, Network } from './network.ts';
 import { plantInProvisioner, plantInWire } from './planted-bugs.ts';
 import { PUBLIC_URL } from './signed-calls.ts';
-import { SimulatedWire } from './simulated-wire.ts';
+import { SimulatedWire, type OnLease } from './simulated-wire.ts';
 import { SlowProvisioner } from './slow-provisioner.ts';
 import { NodeClock } from './virtual-time.ts';
 import type { WatchedBackend } from './watched-backend.ts';
@@ -38,10 +40,16 @@ export interface AgentNodeParts {
   readonly coordinatorKey: string;
   readonly environment: string;
   readonly backend: WatchedBackend;
+  /** Where its breaker is set. */
+  readonly destructionsPerHour: number;
   readonly link: Link;
   readonly network: Network;
   readonly coordinator: CoordinatorNode;
+  /** Called when it has signed that the instance of a contract is gone. */
+  readonly onGone: (contractId: string, backend: WatchedBackend) => void;
 }
+
+const SWAPS_MAX = 3;
 
 /** One run of the process. */
 interface Life {
@@ -63,6 +71,8 @@ export class AgentNode {
   #aheadMs = 0;
   /** Until when each contract's lease lasts at the most, by the time that is right. */
   readonly #leases = new Map<string, number>();
+  /** The contract of each order. */
+  readonly #orders = new Map<string, string>();
   /** Crashes at this many writes of the journal from now; null for none planned. */
   crashAfterWrites: number | null = null;
   /** How many of a hundred writes of the journal fail. */
@@ -73,6 +83,11 @@ export class AgentNode {
   ended: string | null = null;
   /** Told when a crash in the middle of a write has ended the process. */
   onCrash: () => void = () => undefined;
+  /** Another disk that the machine has had. */
+  spareDisk: string | null = null;
+  #swaps = 0;
+  /** Only a person can help it now: the coordinator holds a chain that none of its disks has. */
+  isGivenUp = false;
   #walBytes = 0;
   #writes = 0;
   /** The disk as it was a few writes ago: for the planted bug. */
@@ -112,7 +127,6 @@ export class AgentNode {
     const { world } = this.parts;
     const clock = new NodeClock(world.time, this.#aheadMs);
     this.ended = null;
-    this.#leases.clear();
     const life: Life = { agent: this.#make(clock, () => life), clock, stateDir: this.#disk, isAlive: true };
     this.#life = life;
     world.note(this.name, 'starts');
@@ -143,6 +157,21 @@ export class AgentNode {
     this.#disk = this.#copyDisk(life.stateDir);
   }
 
+  /** The operator lets go what the breaker holds back. */
+  confirmReleases(): void {
+    if (this.#life?.agent.status().phase !== 'running') return;
+    const journal = openJournalReader(this.journal);
+    const waiting = journal.pausedReleases().map(({ sagaId }) => sagaId);
+    journal.close();
+    if (waiting.length === 0) return;
+    this.parts.world.note(this.name, `is allowed ${String(waiting.length)} destructions`);
+    try {
+      this.#life.agent.confirm(waiting);
+    } catch (error) {
+      if (!(error instanceof Crashed) && !isAppError(error)) throw error; // Said to the operator, who tries again.
+    }
+  }
+
   /** Keeps a copy of the disk as it is now. */
   backUp(): void {
     if (this.#life === null) return;
@@ -150,13 +179,30 @@ export class AgentNode {
     this.#backups.push(this.#copyDisk(this.#life.stateDir));
   }
 
-  /** Puts an old disk into the machine, which is off. Returns the way to undo it; null where there is no old disk. */
-  putOldDisk(): (() => void) | null {
-    if (this.#life !== null || this.#backups.length === 0) return null;
-    const newest = this.#disk;
+  /** Puts an old disk into the machine, which is off; the one that was in it is kept beside it. */
+  putOldDisk(): void {
+    if (this.#life !== null || this.#backups.length === 0) return;
+    this.spareDisk = this.#disk;
     this.#disk = this.#copyDisk(this.#dice.pick(this.#backups));
     this.parts.world.fault('old disk', this.name);
-    return () => void (this.#disk = newest);
+  }
+
+  /** The disk of a second process with our key, which has been stopped. */
+  keepSpare(other: AgentNode): void {
+    if (this.spareDisk !== null) return;
+    this.spareDisk = other.cloneDisk();
+    this.#learnLeases(other);
+  }
+
+  /** What an operator tries where the agent ended itself: the other disk. Neither may be good: then they give up. */
+  swapDisks(): void {
+    if (this.spareDisk === null || this.#swaps >= SWAPS_MAX) {
+      this.isGivenUp = true;
+      return;
+    }
+    this.#swaps += 1;
+    [this.#disk, this.spareDisk] = [this.spareDisk, this.#disk];
+    this.parts.world.note(this.name, 'gets its other disk');
   }
 
   /** A folder with what is on the disk now, for another machine. */
@@ -164,8 +210,15 @@ export class AgentNode {
     return this.#copyDisk(this.#life?.stateDir ?? this.#disk);
   }
 
-  useDisk(folder: string): void {
-    this.#disk = folder;
+  /** Takes over what another machine has on its disk, with the leases that are in it. */
+  takeOver(other: AgentNode): void {
+    this.#disk = other.cloneDisk();
+    this.#learnLeases(other);
+  }
+
+  #learnLeases(other: AgentNode): void {
+    for (const [contractId, until] of other.#leases) this.#leases.set(contractId, until);
+    for (const [orderId, contractId] of other.#orders) this.#orders.set(orderId, contractId);
   }
 
   #make(clock: NodeClock, lifeOf: () => Life): Agent {
@@ -183,8 +236,12 @@ export class AgentNode {
       isAlive,
       onCreate: (request) => this.#checkLease(request),
     });
-    const onLease = (contractId: string, askedAtMs: number, ttlMs: number): void =>
-      void this.#leases.set(contractId, askedAtMs + ttlMs);
+    const onLease: OnLease = (lease) => {
+      const contractId = lease.contractId ?? this.#orders.get(lease.orderId);
+      if (contractId === undefined) return;
+      this.#orders.set(lease.orderId, contractId);
+      this.#leases.set(contractId, lease.askedAtMs + lease.ttlMs);
+    };
     const wire = new SimulatedWire({ ...this.parts, clock, random, onLease });
     return createAgent(this.#config(), {
       clock,
@@ -203,7 +260,7 @@ export class AgentNode {
   }
 
   #config(): Config {
-    const { coordinatorKey, environment, providerKey, poolId } = this.parts;
+    const { coordinatorKey, environment, providerKey, poolId, destructionsPerHour } = this.parts;
     return {
       coordinator: { url: PUBLIC_URL, publicKeys: [coordinatorKey] },
       environment,
@@ -212,7 +269,13 @@ export class AgentNode {
       stateDir: this.#disk,
       keyDir: '/nonexistent',
       provisioner: { kind: 'memory', options: {} },
-      limits: { parallel: 3, drainMs: 10_000, sshTimeoutMs: 30_000, diskFreeBytes: 0 },
+      limits: {
+        parallel: 3,
+        drainMs: 10_000,
+        sshTimeoutMs: 30_000,
+        diskFreeBytes: 0,
+        destructionsPerHour: 1_000_000,
+      },
       logLevel: 'info',
     };
   }
@@ -223,7 +286,10 @@ export class AgentNode {
     world.note(this.name, `asks for the instance of ${contractId}`);
     const until = this.#leases.get(contractId) ?? -Infinity;
     if (world.time.now > until) {
-      world.violate('I8', `${this.name} builds for ${contractId} with a lease that ran out at ${String(until)}`);
+      world.violate(
+        'I8',
+        `${this.name} builds for ${contractId} with a lease that ran out at ${String(until)}`,
+      );
     }
   }
 
@@ -239,6 +305,8 @@ export class AgentNode {
       world.fault('journal write fails', this.name, label);
       throw new AppError('DATABASE_FULL');
     }
+    if (label === 'release-instance.destroyed')
+      this.parts.onGone(lastReported(life.stateDir), this.parts.backend);
     if (this.crashAfterWrites === null) return;
     this.crashAfterWrites -= 1;
     if (this.crashAfterWrites > 0) return;
@@ -270,7 +338,10 @@ export class AgentNode {
     if (!life.isAlive) return;
     const { world } = this.parts;
     if (!isAppError(error)) {
-      world.violate('bug', `${this.name} ended with ${error instanceof Error ? (error.stack ?? '') : String(error)}`);
+      world.violate(
+        'bug',
+        `${this.name} ended with ${error instanceof Error ? (error.stack ?? '') : String(error)}`,
+      );
     }
     this.ended = isAppError(error) ? error.code : 'bug';
     world.note(this.name, `ends itself: ${this.ended}`);
@@ -314,5 +385,15 @@ export class AgentNode {
     const folder = join(this.parts.world.folder, `${this.parts.name}-${String((this.#folders += 1))}`);
     mkdirSync(folder, { mode: 0o700 });
     return folder;
+  }
+}
+
+/** The contract of the record that was signed last. */
+function lastReported(stateDir: string): string {
+  const db = new BetterSqlite3(journalFile(stateDir), { readonly: true });
+  try {
+    return db.prepare('select contract_id from records order by record_id desc').pluck().get() as string;
+  } finally {
+    db.close();
   }
 }

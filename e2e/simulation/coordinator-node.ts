@@ -2,12 +2,12 @@
  * The coordinator of a simulation: the real application over a real database file, asked in process. A crash drops it
  * as it is; a start opens the file again.
  */
-import { pino } from 'pino';
 import type { CoordinatorConfig } from '../../coordinator/src/config/config.ts';
+import { createLog } from '../../coordinator/src/lib/log.ts';
 import { testConfig } from '../../coordinator/src/testing/test-config.ts';
 import type { PaymentProvider } from '../../coordinator/src/payments/payment-provider.ts';
 import { createCoordinator, type Coordinator } from '../../coordinator/src/wiring.ts';
-import { AppError } from '@dc/shared/errors';
+import { AppError, isAppError } from '@dc/shared/errors';
 import { PUBLIC_URL, type SimulatedRequest } from './signed-calls.ts';
 import { NodeClock } from './virtual-time.ts';
 import type { World } from './world.ts';
@@ -33,6 +33,8 @@ const CONFIG: Partial<CoordinatorConfig> = {
   },
 };
 
+const SUPERVISOR_MS = 2_000;
+
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
 export class CoordinatorNode {
@@ -42,6 +44,7 @@ export class CoordinatorNode {
   #life: Coordinator | null = null;
   #clock: NodeClock;
   #lives = 0;
+  #isStarting = false;
   readonly #streams = new Set<() => void>();
   /** How many of a hundred writes fail, as on a disk that is full. */
   failingWritesPercent = 0;
@@ -61,8 +64,23 @@ export class CoordinatorNode {
     return this.#clock;
   }
 
-  /** Starts it on the database that is there. */
+  /** Starts it on the database that is there; again and again, as a supervisor does, where it does not come up. */
   async start(): Promise<void> {
+    if (this.#isStarting || this.#life !== null) return;
+    this.#isStarting = true;
+    try {
+      await this.#startOnce();
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      this.#world.note('coordinator', `does not start: ${error.code}`);
+      this.#clock.kill();
+      this.#world.time.schedule(SUPERVISOR_MS, () => void this.start());
+    } finally {
+      this.#isStarting = false;
+    }
+  }
+
+  async #startOnce(): Promise<void> {
     this.#lives += 1;
     const { aheadMs } = this.#clock;
     this.#clock = new NodeClock(this.#world.time, aheadMs);
@@ -71,7 +89,7 @@ export class CoordinatorNode {
     const life = await createCoordinator(this.config, {
       clock: this.#clock,
       random,
-      log: pino({ level: 'error' }, { write: (line: string) => this.#onError(line) }),
+      log: createLog('error', { write: (line) => this.#onError(line) }),
       version: '0.0.0-simulation',
       payments: [this.#payment],
       checksAnswers: true,

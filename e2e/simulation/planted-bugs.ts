@@ -42,7 +42,9 @@ function takesErrorsForAbsence(driver: Provisioner): Provisioner {
   const inspect = driver.inspect.bind(driver);
   driver.inspect = async (handle, signal) => {
     const existence = await inspect(handle, signal);
-    return existence.existence === 'unknown' ? { existence: 'absent', evidence: existence.reason } : existence;
+    return existence.existence === 'unknown'
+      ? { existence: 'absent', evidence: existence.reason }
+      : existence;
   };
   const list = driver.list.bind(driver);
   driver.list = async (signal) => {

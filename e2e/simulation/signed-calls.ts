@@ -1,7 +1,7 @@
 /** How a node asks the coordinator: signed for real, over the simulated network, with a deadline of its own. */
 import { refusalError, parseRetryAfter } from '../../agent/src/coordinator-client/parse-answer.ts';
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
-import { AppError } from '@dc/shared/errors';
+import { AppError, isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import { signRequest } from '@dc/shared/signing/sign-request';
 import type { CoordinatorNode } from './coordinator-node.ts';
@@ -41,8 +41,22 @@ export class SignedCalls {
     this.#parts = parts;
   }
 
-  /** Sends it once. Throws what the coordinator refused, COORDINATOR_UNREACHABLE, or SAGA_ABORTED. */
+  /** Sends it, and once more where our clock was the trouble. Throws what the coordinator refused, COORDINATOR_UNREACHABLE, or SAGA_ABORTED. */
   async send(call: SignedCall): Promise<unknown> {
+    try {
+      return await this.#sendOnce(call);
+    } catch (error) {
+      if (!isAppError(error, 'SIGNATURE_SKEW')) throw error;
+      this.learnTime(String(error.extra['server_time']));
+      return this.#sendOnce(call);
+    }
+  }
+
+  learnTime(serverTime: string): void {
+    this.offsetMs = Date.parse(serverTime) - this.#parts.clock.now();
+  }
+
+  async #sendOnce(call: SignedCall): Promise<unknown> {
     const { clock, network, link, coordinator } = this.#parts;
     const request = this.#sign(call);
     const end = Promise.withResolvers<never>();

@@ -29,12 +29,17 @@ const RETRY = { baseMs: 200, capMs: 2_000 };
 const SILENCE_MS_MAX = 45_000;
 
 /** Told of every lease that an answer gave: the simulation holds the agent to it. */
-export type OnLease = (contractId: string, askedAtMs: number, ttlMs: number) => void;
+export type OnLease = (lease: {
+  readonly orderId: string;
+  /** Null where the answer does not say. */
+  readonly contractId: string | null;
+  readonly askedAtMs: number;
+  readonly ttlMs: number;
+}) => void;
 
 export class SimulatedWire implements Coordinator {
   readonly #parts: CallerParts & { readonly poolId: string; readonly onLease: OnLease };
   readonly #calls: SignedCalls;
-  readonly #contracts = new Map<string, string>();
 
   constructor(parts: CallerParts & { readonly poolId: string; readonly onLease: OnLease }) {
     this.#parts = parts;
@@ -43,17 +48,22 @@ export class SimulatedWire implements Coordinator {
 
   async heartbeat(beat: WireHeartbeat, signal: AbortSignal): Promise<WireHeartbeatAnswer> {
     const answer = parseAnswer(HeartbeatAnswer, await this.#repeat('/agents/heartbeat', beat, signal));
-    this.#learnTime(answer.server_time);
+    this.#calls.learnTime(answer.server_time);
     return answer;
   }
 
   async leaseWork(max: number, signal: AbortSignal): Promise<WireLease[]> {
     const askedAtMs = this.#parts.clock.monotonic();
-    const answer = await this.#mending({ method: 'POST', path: '/agents/work/lease', body: { max }, signal });
+    const answer = await this.#calls.send({
+      method: 'POST',
+      path: '/agents/work/lease',
+      body: { max },
+      signal,
+    });
     const { leases } = parseAnswer(Leases, answer);
     for (const lease of leases) {
-      this.#contracts.set(lease.order_id, lease.contract_id);
-      this.#parts.onLease(lease.contract_id, askedAtMs, lease.ttl_ms);
+      const { order_id: orderId, contract_id: contractId, ttl_ms: ttlMs } = lease;
+      this.#parts.onLease({ orderId, contractId, askedAtMs, ttlMs });
     }
     return leases;
   }
@@ -62,8 +72,7 @@ export class SimulatedWire implements Coordinator {
     const askedAtMs = this.#parts.clock.monotonic();
     const body = await this.#repeat(`/agents/work/${orderId}/renew`, { epoch }, signal);
     const renewed = parseAnswer(WireRenewedLease, body);
-    const contractId = this.#contracts.get(orderId);
-    if (contractId !== undefined) this.#parts.onLease(contractId, askedAtMs, renewed.ttl_ms);
+    this.#parts.onLease({ orderId, contractId: null, askedAtMs, ttlMs: renewed.ttl_ms });
     return { epoch: renewed.epoch, ttlMs: renewed.ttl_ms };
   }
 
@@ -78,13 +87,21 @@ export class SimulatedWire implements Coordinator {
   async readStream(onEvent: (event: StreamEvent) => void, signal: AbortSignal): Promise<void> {
     const { link, network, coordinator, clock, poolId } = this.#parts;
     const broken = Promise.withResolvers<never>();
+    let isOver = false;
     const breakOff = (): void => broken.reject(new AppError('COORDINATOR_UNREACHABLE', 'The stream broke.'));
     const stop = (): void => broken.reject(new AppError('SAGA_ABORTED'));
     // Nobody says that a line is dead: silence does.
     const onCut = (): void => void clock.schedule(SILENCE_MS_MAX, breakOff);
     const tell = (name: string) => (): void => {
       const delayMs = network.oneWay(link);
-      if (delayMs !== null) clock.schedule(delayMs, () => onEvent({ name, data: '' }));
+      if (delayMs === null) return;
+      clock.schedule(delayMs, () => {
+        try {
+          if (!isOver) onEvent({ name, data: '' });
+        } catch (error) {
+          broken.reject(error); // What a reader throws ends its stream.
+        }
+      });
     };
     if (signal.aborted) stop();
     if (link.isCut) onCut();
@@ -95,6 +112,7 @@ export class SimulatedWire implements Coordinator {
     try {
       await broken.promise;
     } finally {
+      isOver = true;
       close();
       link.onCut.delete(onCut);
       signal.removeEventListener('abort', stop);
@@ -113,7 +131,7 @@ export class SimulatedWire implements Coordinator {
     const { clock, random } = this.#parts;
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.#mending({ method: 'POST', path, body, signal });
+        return await this.#calls.send({ method: 'POST', path, body, signal });
       } catch (error) {
         if (tries >= TRIES_MAX || !isAppError(error) || !error.isRetryable) throw error;
         await sleep(clock, backoffMs(tries, RETRY, random, error), signal).catch(() => {
@@ -121,20 +139,5 @@ export class SimulatedWire implements Coordinator {
         });
       }
     }
-  }
-
-  /** Asks again, once, where our clock was the trouble. */
-  async #mending(call: Parameters<SignedCalls['send']>[0]): Promise<unknown> {
-    try {
-      return await this.#calls.send(call);
-    } catch (error) {
-      if (!isAppError(error, 'SIGNATURE_SKEW')) throw error;
-      this.#learnTime(String(error.extra['server_time']));
-      return this.#calls.send(call);
-    }
-  }
-
-  #learnTime(serverTime: string): void {
-    this.#calls.offsetMs = Date.parse(serverTime) - this.#parts.clock.now();
   }
 }

@@ -1,8 +1,5 @@
 /** A backend whose every change is told at once, so that the invariants are held against the very moment. */
-import {
-  MemoryBackend,
-  type MemoryObject,
-} from '../../agent/src/provisioners/memory/memory-backend.ts';
+import { MemoryBackend, type MemoryObject } from '../../agent/src/provisioners/memory/memory-backend.ts';
 
 /** What is told of a backend. */
 export interface BackendWatcher {

@@ -3,8 +3,9 @@ import { Dice } from './dice.ts';
 import { Trace } from './trace.ts';
 import { VirtualTime } from './virtual-time.ts';
 
-/** A classic mistake, planted in the agents to see whether the simulation notices. */
-export type PlantedBug = 'adopts_unsealed' | 'error_is_absent' | 'no_fencing' | 'writes_late';
+/** Classic mistakes, planted in the agents to see whether the simulation notices. */
+export const PLANTED_BUGS = ['adopts_unsealed', 'error_is_absent', 'no_fencing', 'writes_late'] as const;
+export type PlantedBug = (typeof PLANTED_BUGS)[number];
 
 /** An invariant was broken. Ends the simulation. */
 export class Violation extends Error {}

@@ -1,0 +1,307 @@
+/**
+ * Holds the world against the invariants of DESIGN.md: what the database says, what is at every backend, and what the
+ * payment house really moved. It reads the database by itself, past everything that could be wrong in the programs.
+ */
+import BetterSqlite3 from 'better-sqlite3';
+import { CHAIN_START, verifyRecord } from '@dc/shared/evidence/record';
+import { readSeal } from '@dc/shared/seal';
+import {
+  isTerminal,
+  nextContractState,
+  type ContractEvent,
+  type ContractState,
+} from '@dc/shared/state/contract';
+import type { MemoryObject } from '../../agent/src/provisioners/memory/memory-backend.ts';
+import type { BackendWatcher, WatchedBackend } from './watched-backend.ts';
+import type { World } from './world.ts';
+
+interface ContractLine {
+  readonly id: string;
+  readonly state: ContractState;
+  readonly release: string;
+  readonly epoch: number;
+  readonly paid_at: number | null;
+}
+
+/** What the checks need to know of the agents. */
+export interface Sealed {
+  readonly sealSecret: Uint8Array;
+  readonly environment: string;
+}
+
+export class Invariants implements BackendWatcher {
+  readonly #world: World;
+  readonly #sealed: Sealed;
+  readonly #backends: WatchedBackend[] = [];
+  readonly #states = new Map<string, ContractState>();
+  readonly #epochs = new Map<string, number>();
+  readonly #chains = new Map<string, { seq: number; hash: string }>();
+  readonly #journals: () => readonly string[];
+  readonly #forksMayHappen: () => boolean;
+  #db: BetterSqlite3.Database | null = null;
+  #statements: ReturnType<typeof prepare> | null = null;
+  #seen = { history: 0, sets: 0, records: 0, sums: '' };
+
+  constructor(
+    world: World,
+    options: Sealed & { readonly journals: () => readonly string[]; readonly forksMayHappen: () => boolean },
+  ) {
+    this.#world = world;
+    this.#sealed = options;
+    this.#journals = options.journals;
+    this.#forksMayHappen = options.forksMayHappen;
+  }
+
+  /** Watches a database file from now on. */
+  open(file: string): void {
+    this.#db = new BetterSqlite3(file, { readonly: true });
+    this.#db.defaultSafeIntegers(false);
+    this.#statements = prepare(this.#db);
+  }
+
+  close(): void {
+    this.#db?.close();
+  }
+
+  watch(backend: WatchedBackend): void {
+    this.#backends.push(backend);
+  }
+
+  /** How many contracts there have been. */
+  get contracts(): number {
+    return this.#states.size;
+  }
+
+  onMade(backend: WatchedBackend, object: MemoryObject): void {
+    if (backend.foreign.has(object.id)) return;
+    const { contractId } = object;
+    this.#world.note(backend.name, `has an instance of ${contractId}`);
+    if (!this.#isSealed(object)) this.#world.violate('I6', `${object.id} at ${backend.name} has no seal`);
+    const count = this.#backends.reduce((sum, one) => sum + this.#instancesAt(one, contractId).length, 0);
+    if (count > 1) this.#world.violate('I4', `${contractId} has ${String(count)} instances`);
+    if (this.#contract(contractId)?.paid_at == null)
+      this.#world.violate('I2', `an instance was made for ${contractId}, which is not paid`);
+  }
+
+  onGone(backend: WatchedBackend, object: MemoryObject): void {
+    const { contractId } = object;
+    if (!this.#isSealed(object)) {
+      this.#world.violate('I6', `${object.id} at ${backend.name} was destroyed, and it is not ours`);
+      return;
+    }
+    this.#world.note(backend.name, `the instance of ${contractId} is gone`);
+    if (this.#statements?.tombstone.get(contractId) !== undefined) return;
+    if (this.#wasReported(contractId))
+      this.#world.violate('I7', `the reported instance of ${contractId} was destroyed without a tombstone`);
+  }
+
+  /** An agent has just signed that the contract has no instance at its backend. */
+  checkGone(contractId: string, backend: WatchedBackend): void {
+    if (this.#instancesAt(backend, contractId).length === 0) return;
+    this.#world.violate('I5', `${contractId} is reported destroyed, and its instance is at ${backend.name}`);
+  }
+
+  /** After every step: whatever has changed since the last one. */
+  check(): void {
+    const { history, sets, records, sums } = this.#statements ?? {};
+    if (history === undefined) return;
+    const newHistory = history.all(this.#seen.history) as HistoryRow[];
+    for (const row of newHistory) this.#checkMove(row);
+    this.#seen.history = newHistory.at(-1)?.rowid ?? this.#seen.history;
+    const newSets = (sets?.all(this.#seen.sets) ?? []) as SetRow[];
+    for (const row of newSets) this.#checkSet(row);
+    this.#seen.sets = newSets.at(-1)?.rowid ?? this.#seen.sets;
+    const newRecords = (records?.all(this.#seen.records) ?? []) as RecordRow[];
+    for (const row of newRecords) this.#checkRecord(row);
+    this.#seen.records = newRecords.at(-1)?.rowid ?? this.#seen.records;
+    const now = sums?.get() as string;
+    if (now !== this.#seen.sums) this.#checkContracts();
+    this.#seen.sums = now;
+    this.#checkForeign();
+    this.#world.assertSound();
+  }
+
+  /** What is still going on: empty where everything has come to rest. */
+  unrest(): string[] {
+    const unrest: string[] = [];
+    for (const [name, statement] of Object.entries(this.#statements?.rest ?? {})) {
+      for (const row of statement.all() as { what: string }[]) unrest.push(`${name}: ${row.what}`);
+    }
+    for (const journal of this.#journals()) {
+      const count = readJournal(journal, 'select count(*) as n from records where acknowledged_at is null');
+      if (count > 0) unrest.push(`${String(count)} records wait in ${journal.split('/').at(-2) ?? ''}`);
+    }
+    for (const backend of this.#backends) {
+      for (const object of backend.objects.values()) {
+        if (backend.foreign.has(object.id)) continue;
+        const state = this.#contract(object.contractId)?.state;
+        if (state === undefined || isTerminal(state))
+          unrest.push(`${backend.name} has an instance of ${object.contractId}, which is ${String(state)}`);
+      }
+    }
+    return unrest;
+  }
+
+  #checkMove(row: HistoryRow): void {
+    const { contract_id: id, from_state: from, to_state: to, event } = row;
+    this.#world.note(
+      'contract',
+      `${id} ${from ?? 'new'} → ${to} (${event}, ${row.actor.split(':')[0] ?? ''})`,
+    );
+    if ((this.#states.get(id) ?? null) !== from)
+      this.#world.violate('I9', `${id} went from ${String(from)}, and was ${String(this.#states.get(id))}`);
+    if (from !== null && nextContractState(from, event as ContractEvent) !== to)
+      this.#world.violate('I9', `${id} went from ${from} to ${to} by ${event}`);
+    this.#states.set(id, to);
+  }
+
+  #checkSet({ id, contract_id: contractId }: SetRow): void {
+    const { setSum, money } = this.#statements ?? {};
+    if (setSum?.get(id) !== 0) this.#world.violate('I1', `the set ${id} does not sum to zero`);
+    const { escrow, unspent } = money?.get({ account: `escrow:${contractId}` }) as {
+      escrow: number;
+      unspent: number;
+    };
+    if (escrow < 0 || unspent < 0) this.#world.violate('I1', `${contractId} spent more than was paid`);
+  }
+
+  #checkRecord({ compact, outcome }: RecordRow): void {
+    const record = verifyRecord(compact);
+    if (record === null) {
+      this.#world.violate('I12', 'a record that does not verify was kept');
+      return;
+    }
+    const { agent, payload, hash } = record;
+    const last = this.#chains.get(agent) ?? { seq: 0, hash: CHAIN_START };
+    if (payload.seq !== last.seq + 1 || payload.prev !== last.hash)
+      this.#world.violate('I12', `record ${String(payload.seq)} does not follow ${String(last.seq)}`);
+    this.#chains.set(agent, { seq: payload.seq, hash });
+    const { contract_id: id, kind, data } = payload;
+    if (kind !== 'health') this.#world.note('record', `${id} ${kind} ${outcome}`);
+    if (kind === 'provisioned' && !this.#isOwnHandle(id, String(data['handle_id'])))
+      this.#world.violate(
+        'I6',
+        `${id} was reported with ${String(data['handle_id'])}, which is not its sealed instance`,
+      );
+  }
+
+  #checkContracts(): void {
+    for (const row of (this.#statements?.contracts.all() ?? []) as ContractLine[]) {
+      const { id, epoch, state, paid_at: paidAt } = row;
+      if (epoch < (this.#epochs.get(id) ?? 0)) this.#world.violate('I8', `the epoch of ${id} fell`);
+      this.#epochs.set(id, epoch);
+      if (this.#states.get(id) !== state)
+        this.#world.violate('I9', `${id} is ${state}, and its history says ${String(this.#states.get(id))}`);
+      if (paidAt === null && !['requested', 'rejected', 'cancelled'].includes(state))
+        this.#world.violate('I2', `${id} is ${state} without payment`);
+    }
+    if (!this.#forksMayHappen() && this.#statements?.fork.get() !== undefined)
+      this.#world.violate('I12', 'an agent has signed two records with one number');
+  }
+
+  #checkForeign(): void {
+    for (const { name, foreign, objects } of this.#backends)
+      for (const [id, text] of foreign)
+        if (JSON.stringify(objects.get(id)) !== text)
+          this.#world.violate('I6', `the foreign object ${id} at ${name} was touched`);
+  }
+
+  #contract(id: string): ContractLine | undefined {
+    return this.#statements?.contract.get(id) as ContractLine | undefined;
+  }
+
+  #isSealed({ seal, contractId }: MemoryObject): boolean {
+    const { sealSecret, environment } = this.#sealed;
+    const read = seal === null ? null : readSeal(sealSecret, seal);
+    return read?.contractId === contractId && read.environment === environment;
+  }
+
+  #instancesAt({ objects }: WatchedBackend, contractId: string): MemoryObject[] {
+    return [...objects.values()].filter((one) => one.contractId === contractId && this.#isSealed(one));
+  }
+
+  /** Also where it is gone by now: what was never foreign and never unsealed was its own. */
+  #isOwnHandle(contractId: string, handleId: string): boolean {
+    return (
+      handleId.startsWith(`${contractId}.`) && !this.#backends.some(({ foreign }) => foreign.has(handleId))
+    );
+  }
+
+  #wasReported(contractId: string): boolean {
+    const sql = `select count(*) as n from records where kind = 'provisioned' and contract_id = '${contractId}'`;
+    return this.#journals().some((journal) => readJournal(journal, sql) > 0);
+  }
+}
+
+interface HistoryRow {
+  readonly rowid: number;
+  readonly contract_id: string;
+  readonly from_state: ContractState | null;
+  readonly to_state: ContractState;
+  readonly event: string;
+  readonly actor: string;
+}
+
+interface SetRow {
+  readonly rowid: number;
+  readonly id: string;
+  readonly contract_id: string;
+}
+
+interface RecordRow {
+  readonly rowid: number;
+  readonly compact: string;
+  readonly outcome: string;
+}
+
+function prepare(db: BetterSqlite3.Database) {
+  return {
+    history: db.prepare(
+      `select rowid, contract_id, from_state, to_state, event, actor from contract_history
+       where rowid > ? order by rowid`,
+    ),
+    sets: db.prepare('select rowid, id, contract_id from ledger_sets where rowid > ? order by rowid'),
+    records: db.prepare('select rowid, compact, outcome from records where rowid > ? order by rowid'),
+    sums: db.prepare('select count(*) || total(version) || total(epoch) from contracts').pluck(),
+    contracts: db.prepare('select id, state, release, epoch, paid_at from contracts'),
+    contract: db.prepare('select id, state, release, epoch, paid_at from contracts where id = ?'),
+    tombstone: db.prepare('select 1 from work where contract_id = ? and tombstone is not null'),
+    fork: db.prepare('select 1 from forks'),
+    setSum: db.prepare('select sum(amount_e9s) from ledger_postings where set_id = ?').pluck(),
+    money: db.prepare(
+      `select sum(p.amount_e9s) as escrow, total(case when s.kind in
+         ('payment_received', 'released_to_provider', 'refund_decided') then p.amount_e9s end) as unspent
+       from ledger_postings p join ledger_sets s on s.id = p.set_id where p.account = :account`,
+    ),
+    rest: {
+      contract: db.prepare(`select id || ' is ' || state || ', release ' || release as what from contracts
+        where state not in ('rejected', 'cancelled', 'failed', 'expired') or release = 'pending'`),
+      place: db.prepare(`select id as what from offerings o where places_taken <>
+        (select count(*) from contracts c where c.offering_id = o.id and c.place_held = 1)`),
+      held: db.prepare(`select id || ' holds its place' as what from contracts where place_held = 1`),
+      work: db.prepare(`select kind || ' of ' || contract_id || ' is ' || state as what from work
+        where state in ('open', 'leased')`),
+      refund: db.prepare(`select key as what from refunds where confirmed_at is null`),
+      outbox: db.prepare(`select topic || ' ' || key || ' ' || coalesce(last_error, '') as what from outbox
+        where done_at is null and topic not like 'every:%' and topic <> 'contract.deadline'`),
+      money:
+        db.prepare(`select c.id || ' (' || c.state || ') has ' || coalesce(sum(p.amount_e9s), 0) || ' in escrow' as what
+        from contracts c join ledger_postings p on p.account = 'escrow:' || c.id group by c.id
+        having sum(p.amount_e9s) <> 0`),
+      // I2: whoever did not get an instance gets everything back.
+      refunded:
+        db.prepare(`select c.id || ' (' || c.state || ') was not refunded in full' as what from contracts c
+        where c.paid_at is not null and c.active_at is null and c.total_e9s <> coalesce(
+          (select sum(amount_e9s) from refunds r where r.contract_id = c.id and r.confirmed_at is not null), 0)`),
+    },
+  };
+}
+
+function readJournal(file: string, sql: string): number {
+  const db = new BetterSqlite3(file, { readonly: true });
+  try {
+    return db.prepare(sql).pluck().get() as number;
+  } finally {
+    db.close();
+  }
+}
