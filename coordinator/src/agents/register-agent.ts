@@ -52,6 +52,8 @@ export async function registerAgent(
     last_heartbeat_at: null,
     version: null,
     heartbeat: null,
+    draining: 0,
+    maintenance_until_at: null,
   };
   await insertAgent(trx, agent);
   return describe(context, agent);

@@ -36,15 +36,15 @@ describe('how long a state may last', () => {
     ['accepted', 1_000_000 + limits.acceptTimeoutMs, 'reject'],
     ['provisioning', 1_000_000 + limits.provisionTimeoutMs, 'fail'],
     ['active', 9_000_000, 'expire'],
-    ['paused', 9_000_000, 'expire'],
+    ['provisioned', 1_000_000 + limits.verifyTimeoutMs + limits.provisionTimeoutMs, 'fail'],
+    ['paused', 1_000_000 + 120 * 24 * HOUR_MS, 'expire'],
   ] as const)('%s', (state, at, event) => {
     expect(deadlineOf({ ...contract, state }, limits)).toMatchObject({ at, event });
   });
 
-  it('for ever where it has ended, and as long as the look takes where it was reported', () => {
+  it('for ever only where it has ended', () => {
     for (const state of CONTRACT_STATES)
-      if (isTerminal(state) || state === 'provisioned')
-        expect(deadlineOf({ ...contract, state }, limits)).toBeNull();
+      expect(deadlineOf({ ...contract, state }, limits) === null).toBe(isTerminal(state));
   });
 });
 
@@ -93,6 +93,22 @@ describe('a contract', () => {
     expect(await look(market, id)).toMatchObject({ state: 'failed', access: null });
     await destroyInstance(market, id);
     expect(await placesTaken(market)).toBe(0);
+  });
+
+  it('that was reported and that nobody could look at fails, and is refunded in full', async () => {
+    const market = await openMarket({ coordinator: await startTestCoordinator({ startsWork: false }) });
+    const { id, lease } = await rentAndLease(market);
+    await market.agent.report('provisioned', id, { epoch: lease.epoch, data: atPrivateAddress });
+    market.coordinator.clock.jump(31 * MINUTE_MS - 1);
+    await enforceDeadline(market.coordinator.context, id);
+    expect(await look(market, id)).toMatchObject({ state: 'provisioned' });
+    market.coordinator.clock.jump(1);
+    await enforceDeadline(market.coordinator.context, id);
+    expect(await look(market, id)).toMatchObject({
+      state: 'failed',
+      refunded: { amount_e9s: String(PRICE) },
+      last_error: { code: 'INSTANCE_UNREACHABLE' },
+    });
   });
 
   it('that was paid for by the hour ends after it, whatever became of its agent', async () => {

@@ -5,6 +5,7 @@
 import type { ContractEvent, ContractState } from '@dc/shared/state/contract';
 import type { CoordinatorConfig } from '../config/config.ts';
 import { defineTopic } from '../jobs/outbox.ts';
+import { HOUR_MS } from './contract-rules.ts';
 import type { ContractChange, ContractRow } from './contract-store.ts';
 
 /** Contracts whose deadline has come. The key is the contract's id and the version that set the deadline. */
@@ -22,6 +23,9 @@ export interface Deadline {
 export function deadlineOf(contract: ContractRow, limits: CoordinatorConfig['contracts']): Deadline | null {
   return DEADLINES[contract.state]?.(contract, limits) ?? null;
 }
+
+/** Longer than a dispute about a payment takes. */
+const PAUSE_MS_MAX = 120 * 24 * HOUR_MS;
 
 type DeadlineRule = (contract: ContractRow, limits: CoordinatorConfig['contracts']) => Deadline | null;
 
@@ -44,14 +48,23 @@ const DEADLINES: Readonly<Partial<Record<ContractState, DeadlineRule>>> = {
     reason: 'The instance was not delivered in time.',
     change: failure('INSTANCE_UNREACHABLE', 'The instance was not delivered in time.'),
   }),
-  active: expiry,
-  paused: expiry,
+  // The look is over by then, one way or the other; where it is not, the renter does not pay for that.
+  provisioned: (contract, limits) => ({
+    at: contract.state_since_at + limits.verifyTimeoutMs + limits.provisionTimeoutMs,
+    event: 'fail',
+    reason: 'The delivery was not verified in time.',
+    change: failure('INSTANCE_UNREACHABLE', 'The delivery was not verified in time.'),
+  }),
+  active: ({ ends_at: endsAt }) =>
+    endsAt === null ? null : { at: endsAt, event: 'expire', reason: 'The paid time is over.', change: {} },
+  // The clock stands still, but a place is not kept for ever; what was not used goes back.
+  paused: (contract) => ({
+    at: contract.state_since_at + PAUSE_MS_MAX,
+    event: 'expire',
+    reason: 'It was paused for as long as a pause may last.',
+    change: {},
+  }),
 };
-
-function expiry(contract: ContractRow): Deadline | null {
-  if (contract.ends_at === null) return null;
-  return { at: contract.ends_at, event: 'expire', reason: 'The paid time is over.', change: {} };
-}
 
 function failure(code: string, detail: string): ContractChange {
   const remedy = 'You get all of your money back. Choose another offering, or try again later.';

@@ -8,7 +8,9 @@ import {
   Contract,
   ContractQuery,
   CreateContract,
+  ExtendContract,
   HealthReport,
+  PauseContract,
   RespondContract,
 } from '@dc/shared/wire/contract';
 import type { Context } from '../context.ts';
@@ -16,12 +18,13 @@ import type { Reader } from '../database/database.ts';
 import { listContractRecords } from '../evidence/record-store.ts';
 import { accountOf, type Principal } from '../http/principal.ts';
 import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
-import { payContract } from '../payments/payment-service.ts';
+import { payContract, payExtension } from '../payments/payment-service.ts';
 import type { PaymentProvider } from '../payments/payment-provider.ts';
 import { maySee } from './contract-rules.ts';
 import { createContract, moveContract } from './contract-service.ts';
 import { findContract, type ContractRow } from './contract-store.ts';
 import { streamContract } from './contract-stream.ts';
+import { requestExtension } from './extend-contract.ts';
 import { describeHealth } from './health-view.ts';
 import { listContracts, viewRow } from './contract-view.ts';
 
@@ -34,7 +37,10 @@ export function contractRoutes(context: Context, payments: ReadonlyMap<string, P
     createRoute(context, payments),
     ...readRoutes(context),
     cancelRoute(context),
+    extendRoute(context, payments),
     respondRoute(context),
+    powerRoute(context, 'pause'),
+    powerRoute(context, 'resume'),
   ];
 }
 
@@ -59,11 +65,7 @@ function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
     idempotency: 'optional',
     prepare: ({ body }) => parseSshPublicKey(body.ssh_public_key),
     async handle({ body, principal, now }, trx, sshKey) {
-      const provider = payments.get(body.payment_method);
-      if (provider === undefined) {
-        const offered = [...payments.keys()].join(', ') || 'none at present';
-        throw new AppError('PAYMENT_METHOD_UNKNOWN', `Payment methods offered here: ${offered}.`);
-      }
+      const provider = paymentBy(payments, body.payment_method);
       const contract = await createContract(context, trx, {
         body,
         sshKey,
@@ -164,6 +166,56 @@ function cancelRoute(context: Context): Route {
   });
 }
 
+function extendRoute(context: Context, payments: ReadonlyMap<string, PaymentProvider>): Route {
+  return writeRoute({
+    method: 'POST',
+    url: `${BASE}/:id/extend`,
+    permission: 'account',
+    summary: 'Asks for more hours, at the rate of the contract; they count when their payment is confirmed.',
+    schema: { params: ContractParams, body: ExtendContract, response: Contract },
+    errors: [
+      'CONTRACT_NOT_FOUND',
+      'CONTRACT_STATE',
+      'DURATION_OUT_OF_RANGE',
+      'PAYMENT_METHOD_UNKNOWN',
+      'MONEY_RANGE',
+    ],
+    idempotency: 'required', // Twice is twice the hours and twice the money.
+    async handle({ params, body, principal, now }, trx) {
+      const caller = accountOf(principal);
+      const contract = await visibleContract(trx, params.id, caller);
+      if (contract.renter_pubkey !== caller.account)
+        throw new AppError('PERMISSION_DENIED', 'Only the renter can extend a contract.');
+      const provider = paymentBy(payments, contract.payment_method);
+      const extension = await requestExtension(context, trx, contract, body.hours);
+      const after = await payExtension(context, trx, { contract, extension }, provider);
+      return { status: 200, body: await viewRow(trx, after, now) };
+    },
+  });
+}
+
+/** Pausing and resuming: what an admin does in a dispute or for abuse. */
+function powerRoute(context: Context, event: 'pause' | 'resume'): Route {
+  return writeRoute({
+    method: 'POST',
+    url: `/api/v1/admin/contracts/:id/${event}`,
+    permission: 'admin',
+    summary:
+      event === 'pause'
+        ? 'Stops an active contract’s clock and its instance, for a dispute or abuse.'
+        : 'Starts a paused contract again; its end moves by the time that it was paused.',
+    schema: { params: ContractParams, body: PauseContract, response: Contract },
+    errors: ['CONTRACT_NOT_FOUND', 'CONTRACT_STATE'],
+    idempotency: 'optional',
+    async handle({ params, body, principal, now }, trx) {
+      const contract = await visibleContract(trx, params.id, principal);
+      const reason = body.reason ?? `${event === 'pause' ? 'Paused' : 'Resumed'} by an administrator.`;
+      const after = await moveContract(context, trx, contract, { event, actor: 'admin', reason });
+      return { status: 200, body: await viewRow(trx, after, now) };
+    },
+  });
+}
+
 function respondRoute(context: Context): Route {
   return writeRoute({
     method: 'POST',
@@ -194,6 +246,13 @@ function respondRoute(context: Context): Route {
       return { status: 200, body: await viewRow(trx, after, now) };
     },
   });
+}
+
+function paymentBy(payments: ReadonlyMap<string, PaymentProvider>, method: string): PaymentProvider {
+  const provider = payments.get(method);
+  if (provider !== undefined) return provider;
+  const offered = [...payments.keys()].join(', ') || 'none at present';
+  throw new AppError('PAYMENT_METHOD_UNKNOWN', `Payment methods offered here: ${offered}.`);
 }
 
 /** The contract, if the caller may see it; one that is not theirs looks like one that is not there. */

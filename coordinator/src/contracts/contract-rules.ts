@@ -18,6 +18,32 @@ export function totalPriceE9s(
   return total;
 }
 
+/** What `hours` more cost: the contract's own rate, and no set-up fee. Throws MONEY_RANGE where it gets too dear. */
+export function extensionPriceE9s(
+  contract: Pick<ContractRow, 'total_e9s' | 'setup_fee_e9s' | 'duration_hours'>,
+  hours: number,
+): bigint {
+  // Exact: the total is the rate times the hours, and the fee.
+  const perHour = (contract.total_e9s - contract.setup_fee_e9s) / BigInt(contract.duration_hours);
+  const price = perHour * BigInt(hours);
+  if (contract.total_e9s + price > INT64_MAX)
+    throw new AppError('MONEY_RANGE', 'The total is larger than can be booked.');
+  return price;
+}
+
+/** What a pause leaves behind when it is over at `now`: it is not used time, and it moves the end by as much. */
+export function endOfPause(
+  { paused_at: pausedAt, paused_ms: pausedMs, ends_at: endsAt }: ContractRow,
+  now: number,
+): Pick<ContractRow, 'paused_at' | 'paused_ms' | 'ends_at'> {
+  const lastedMs = pausedAt === null ? 0 : Math.max(0, now - pausedAt);
+  return {
+    paused_at: null,
+    paused_ms: pausedMs + lastedMs,
+    ends_at: endsAt === null ? null : endsAt + lastedMs,
+  };
+}
+
 /** Whether the caller may read the contract: its renter, its provider, an agent of that provider's pool, an admin. */
 export function maySee(principal: Principal, contract: ContractRow): boolean {
   switch (principal.kind) {

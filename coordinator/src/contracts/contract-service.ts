@@ -5,7 +5,13 @@
 import { newUuid } from '@dc/shared/ids';
 import type { SshPublicKey } from '@dc/shared/ssh-public-key';
 import { AppError } from '@dc/shared/errors';
-import { isTerminal, nextContractState, type ContractEvent } from '@dc/shared/state/contract';
+import type { OrderKind } from '@dc/shared/orders/order';
+import {
+  isTerminal,
+  nextContractState,
+  type ContractEvent,
+  type ContractState,
+} from '@dc/shared/state/contract';
 import type { WireCreateContract } from '@dc/shared/wire/contract';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { openWork, withdrawWork } from '../agents/work-store.ts';
@@ -20,7 +26,7 @@ import {
 } from '../offerings/offering-store.ts';
 import { settle } from '../payments/settlement.ts';
 import { DEADLINE_TOPIC, deadlineOf } from './contract-deadlines.ts';
-import { stateError, totalPriceE9s } from './contract-rules.ts';
+import { endOfPause, HOUR_MS, stateError, totalPriceE9s } from './contract-rules.ts';
 import {
   insertContract,
   insertHistory,
@@ -48,6 +54,8 @@ export async function moveContract(
   const state = nextContractState(contract.state, note.event);
   if (state === null) throw stateError(contract.state, note.event);
   const after = await updateContract(trx, contract, {
+    ...(contract.state === 'paused' ? endOfPause(contract, now) : {}),
+    ...(state === 'paused' ? { paused_at: now } : {}),
     ...set,
     state,
     state_since_at: now,
@@ -55,9 +63,33 @@ export async function moveContract(
   });
   await insertHistory(trx, after, { ...note, from: contract.state, at: now });
   await setDeadline(context, trx, after);
-  const settled = await followUp(context, trx, after, now);
+  const settled = await followUp(context, trx, { from: contract.state, after, now });
   await context.signals.emit(trx, 'contract', contract.id);
   return settled;
+}
+
+/** What an agent has to do when a contract comes from one state into another that is not its end. */
+function orderAfter(from: ContractState, to: ContractState): OrderKind | null {
+  if (to === 'accepted') return 'provision';
+  if (to === 'paused') return 'stop';
+  return from === 'paused' ? 'start' : null;
+}
+
+/** Adds time that was paid for, in the transaction that books its money. */
+export async function extendTerm(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  { hours, priceE9s }: { hours: number; priceE9s: bigint },
+): Promise<ContractRow> {
+  const after = await updateContract(trx, contract, {
+    total_e9s: contract.total_e9s + priceE9s,
+    duration_hours: contract.duration_hours + hours,
+    ends_at: (contract.ends_at ?? 0) + hours * HOUR_MS,
+  });
+  await setDeadline(context, trx, after);
+  await context.signals.emit(trx, 'contract', contract.id);
+  return after;
 }
 
 /** Changes columns without moving the state (a refund confirmed, an instance released), and tells the streams. */
@@ -87,14 +119,15 @@ async function setDeadline(context: Context, trx: Transaction, contract: Contrac
 async function followUp(
   context: Context,
   trx: Transaction,
-  after: ContractRow,
-  now: number,
+  { from, after, now }: { from: ContractState; after: ContractRow; now: number },
 ): Promise<ContractRow> {
-  if (after.state === 'accepted') {
-    await openWork(context, trx, after, { kind: 'provision' });
+  if (!isTerminal(after.state)) {
+    const kind = orderAfter(from, after.state);
+    // A stop that was not carried out yet is not wanted any more when its start is, and the other way round.
+    if (kind === 'stop' || kind === 'start') await withdrawWork(trx, after.id, now);
+    if (kind !== null) await openWork(context, trx, after, { kind });
     return after;
   }
-  if (!isTerminal(after.state)) return after;
   await settle(context, trx, after, now);
   await withdrawWork(trx, after.id, now);
   // Nobody ever got the lease: nothing was made, so nothing is left to prove.

@@ -14,7 +14,7 @@ export type ContractRow = Omit<Selectable<ContractsTable>, 'state' | 'release' |
 
 export type HistoryRow = Selectable<ContractHistoryTable>;
 
-/** The columns that a change may set; the keys, the money and the version are not among them. */
+/** The columns that a change may set; the keys, the money and the version are not among them (see extend-contract.ts). */
 export type ContractChange = Partial<
   Omit<
     ContractRow,
@@ -50,7 +50,7 @@ export async function insertContract(trx: Transaction, row: ContractRow): Promis
 export async function updateContract(
   trx: Transaction,
   before: ContractRow,
-  change: ContractChange,
+  change: ContractChange & Partial<Pick<ContractRow, 'total_e9s'>>,
 ): Promise<ContractRow> {
   const version = before.version + 1;
   const result = await trx

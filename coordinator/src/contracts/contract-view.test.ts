@@ -26,7 +26,7 @@ const WHOLE = historyOf(
   ['active', 1000],
 );
 const view = (change: Partial<ContractRow>, history = WHOLE, now = MADE_AT + 2000) =>
-  composeContract(aContract(change), history, 0n, now);
+  composeContract(aContract(change), { history, refunded: 0n, extensions: [] }, now);
 const stages = (change: Partial<ContractRow>, history: HistoryRow[]) =>
   view(change, history).stages.map(({ name, duration_ms }) => [name, duration_ms]);
 
@@ -85,7 +85,13 @@ describe('the contract that its parties see', () => {
 
   it('shows nothing as refunded where nothing was', () => {
     expect(view({}).refunded).toBeNull();
-    expect(composeContract(aContract({ state: 'cancelled' }), WHOLE, 7n, MADE_AT).refunded).toEqual({
+    expect(
+      composeContract(
+        aContract({ state: 'cancelled' }),
+        { history: WHOLE, refunded: 7n, extensions: [] },
+        MADE_AT,
+      ).refunded,
+    ).toEqual({
       amount_e9s: '7',
       currency: 'USD',
     });

@@ -7,7 +7,9 @@ import type { Stage, WireAccess, WireContract } from '@dc/shared/wire/contract';
 import type { Reader } from '../database/database.ts';
 import { refundedE9s } from '../payments/refund-store.ts';
 import { splitAt } from '../payments/split.ts';
+import { endOfPause } from './contract-rules.ts';
 import { findContract, listHistory, type ContractRow, type HistoryRow } from './contract-store.ts';
+import { listExtensions, type ExtensionRow } from './extension-store.ts';
 
 /** The contract as its parties see it at `now`, or null where there is none. */
 export async function viewContract(reader: Reader, id: string, now: number): Promise<WireContract | null> {
@@ -19,7 +21,8 @@ export async function viewContract(reader: Reader, id: string, now: number): Pro
 export async function viewRow(reader: Reader, row: ContractRow, now: number): Promise<WireContract> {
   const history = await listHistory(reader, row.id);
   const refunded = isTerminal(row.state) ? await refundedE9s(reader, row.id) : 0n;
-  return composeContract(row, history, refunded, now);
+  const extensions = row.active_at === null ? [] : await listExtensions(reader, row.id);
+  return composeContract(row, { history, refunded, extensions }, now);
 }
 
 /** A page of contracts, newest first. */
@@ -61,11 +64,18 @@ export async function listContracts(
   return { items, nextCursor: rows.length > filter.limit ? (page.at(-1)?.id ?? null) : null };
 }
 
+/** What belongs to a contract beside its row. */
+interface Belongings {
+  history: readonly HistoryRow[];
+  /** In nano-units. */
+  refunded: bigint;
+  extensions: readonly ExtensionRow[];
+}
+
 /** Puts the wire object together. Pure. */
 export function composeContract(
   row: ContractRow,
-  history: readonly HistoryRow[],
-  refunded: bigint,
+  { history, refunded, extensions }: Belongings,
   now: number,
 ): WireContract {
   const { currency } = row;
@@ -87,7 +97,8 @@ export function composeContract(
     created_at: toTimestamp(row.created_at),
     paid_at: time(row.paid_at),
     active_at: time(row.active_at),
-    ends_at: time(row.ends_at),
+    // While it is paused, the end moves with the time.
+    ends_at: time(row.state === 'paused' ? endOfPause(row, now).ends_at : row.ends_at),
     ended_at: time(row.ended_at),
     access: reachable && row.access !== null ? (JSON.parse(row.access) as WireAccess) : null,
     verified_by: row.verified_by as WireContract['verified_by'],
@@ -102,6 +113,13 @@ export function composeContract(
     refund_if_cancelled_now: isTerminal(row.state) ? null : money(splitAt(row, now).refundE9s),
     refunded: refunded === 0n ? null : money(refunded),
     last_error: row.last_error === null ? null : (JSON.parse(row.last_error) as WireContract['last_error']),
+    extensions: extensions.map(({ id, hours, price_e9s, state, created_at }) => ({
+      id,
+      hours,
+      price: money(price_e9s),
+      status: state,
+      created_at: toTimestamp(created_at),
+    })),
   };
 }
 

@@ -1,4 +1,4 @@
-/** Row types of the tables that migration 0002 makes: accounts, providers, agents, offerings, contracts, evidence. */
+/** Row types of the tables of migrations 0002 and 0003: accounts, providers, agents, offerings, contracts, evidence. */
 import type { Generated } from 'kysely';
 
 export interface SpineTables {
@@ -17,6 +17,9 @@ export interface SpineTables {
   contract_history: ContractHistoryTable;
   payment_events: PaymentEventsTable;
   refunds: RefundsTable;
+  extensions: ExtensionsTable;
+  hand_backs: HandBacksTable;
+  capacities: CapacitiesTable;
   work: WorkTable;
   records: RecordsTable;
   chain_faults: ChainFaultsTable;
@@ -86,6 +89,11 @@ export interface PoolsTable {
   name: string;
   country: string;
   created_at: number;
+  /** What its live contracts take of its agents' capacity. */
+  taken_cpu: Generated<number>;
+  taken_memory_mb: Generated<number>;
+  taken_disk_gb: Generated<number>;
+  taken_instances: Generated<number>;
 }
 
 /** Grants for setup tokens; the token itself never comes here. */
@@ -115,6 +123,24 @@ export interface AgentsTable {
   version: string | null;
   /** The last heartbeat's body, JSON. */
   heartbeat: string | null;
+  /** 1 where its last heartbeat said that it takes no new work. */
+  draining: Generated<number>;
+  maintenance_until_at: number | null;
+}
+
+/** What an agent published with its last heartbeat. An agent without a row says nothing of its capacity. */
+export interface CapacitiesTable {
+  agent_key: string;
+  /** Room for more at the agent's backend. */
+  free_cpu: number;
+  free_memory_mb: number;
+  free_disk_gb: number;
+  free_instances: number;
+  /** What contracts take there that are in `pools.taken_…` as well: it was not free when the agent looked. */
+  held_cpu: number;
+  held_memory_mb: number;
+  held_disk_gb: number;
+  held_instances: number;
 }
 
 export interface OfferingsTable {
@@ -215,6 +241,28 @@ export interface RefundsTable {
   reason: string;
   created_at: number;
   confirmed_at: number | null;
+}
+
+/** More time for a contract, which counts once it is paid. */
+export interface ExtensionsTable {
+  id: string;
+  contract_id: string;
+  hours: number;
+  /** In the contract's currency. */
+  price_e9s: bigint;
+  /** pending, paid, failed or refunded. */
+  state: string;
+  created_at: number;
+  settled_at: number | null;
+}
+
+/** The last time that an agent handed a work item back knowing that it had made nothing. */
+export interface HandBacksTable {
+  work_id: string;
+  agent_key: string;
+  at: number;
+  code: string;
+  detail: string;
 }
 
 /** Something an agent has to do for a contract, and its lease. */

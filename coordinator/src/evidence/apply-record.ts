@@ -5,6 +5,7 @@
 import { sql } from 'kysely';
 import type { ErrorCode } from '@dc/shared/errors';
 import type { RecordKind, RecordPayload } from '@dc/shared/evidence/record';
+import type { OrderKind } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireRecordResult } from '@dc/shared/wire/agent';
 import { finishWork } from '../agents/work-service.ts';
@@ -63,8 +64,8 @@ const EFFECTS: Readonly<Record<RecordKind, Effect | null>> = {
   health: null,
   password_reset: null,
   ssh_key_rotated: null,
-  stopped: null,
-  started: null,
+  stopped: (report) => closeWork(report, 'stop'),
+  started: (report) => closeWork(report, 'start'),
 };
 
 async function applyProvisioned({ context, trx, contract, record, agent }: Report): Promise<Outcome> {
@@ -95,6 +96,13 @@ async function applyFailed({ context, trx, contract, record, agent }: Report): P
     reason: failure.detail,
     set: { last_error: JSON.stringify(failure) },
   });
+  return APPLIED;
+}
+
+/** Its order is carried out. What is done under an old lease may have been undone since: it closes nothing. */
+async function closeWork({ context, trx, contract, record }: Report, kind: OrderKind): Promise<Outcome> {
+  if (record.epoch !== contract.epoch) return notApplied('LEASE_STALE');
+  await finishWork(trx, contract.id, kind, context.clock.now());
   return APPLIED;
 }
 

@@ -1,5 +1,5 @@
 /** Providers, their pools and the grants of their setup tokens in the database. */
-import type { Selectable } from 'kysely';
+import type { Insertable, Selectable } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { AgentsTable, GrantsTable, PoolsTable, ProvidersTable } from '../database/tables-spine.ts';
 
@@ -58,7 +58,7 @@ export function listPools(
     .execute();
 }
 
-export async function insertPool(trx: Transaction, row: PoolRow): Promise<void> {
+export async function insertPool(trx: Transaction, row: Insertable<PoolsTable>): Promise<void> {
   await trx.insertInto('pools').values(row).execute();
 }
 

@@ -46,7 +46,7 @@ function isOnline(agent: Selectable<AgentsTable>, { now, offlineAfterMs }: Prese
   return agent.last_heartbeat_at !== null && agent.last_heartbeat_at > now - offlineAfterMs;
 }
 
-export function viewPool(row: PoolRow) {
+export function viewPool(row: Pick<PoolRow, 'id' | 'name' | 'country' | 'created_at'>) {
   return { id: row.id, name: row.name, country: row.country, created_at: toTimestamp(row.created_at) };
 }
 

@@ -9,7 +9,17 @@ export interface PaymentNotice {
   /** Unique at this provider for ever; replays of it change nothing. */
   eventId: string;
   contractId: string;
+  /** Set where the payment is for more time, and not for the contract itself. */
+  extensionId?: string;
   kind: 'paid' | 'failed';
+  amount: Money;
+}
+
+/** What is to be paid. */
+export interface PaymentRequest {
+  contractId: string;
+  /** Set where it is for more time, and not for the contract itself. */
+  extensionId?: string;
   amount: Money;
 }
 
@@ -25,9 +35,9 @@ export interface PaymentProvider {
   readonly method: string;
   /**
    * The notice of a payment that is settled the moment it is asked for, or null where the money comes later.
-   * Called inside the transaction that makes the contract: it may not touch the network.
+   * Called inside the transaction that makes the contract or the extension: it may not touch the network.
    */
-  settleAtOnce(payment: { contractId: string; amount: Money }): PaymentNotice | null;
+  settleAtOnce(payment: PaymentRequest): PaymentNotice | null;
   /**
    * Pays the money back and returns once the provider has confirmed it. Idempotent by `key`. Throws an AppError that
    * is retryable where it is not known whether the money moved; the call is then repeated with the same key.

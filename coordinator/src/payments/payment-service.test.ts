@@ -117,10 +117,28 @@ describe('a notice', () => {
     },
   );
 
-  it('of a second payment is refused: nothing is booked twice', async () => {
+  it('of a second payment is booked and goes back, and the contract goes on as it was', async () => {
     await say(notice('paid', 'evt_1'));
-    await refused(notice('paid', 'evt_2'), 'LEDGER_REFUSED');
-    expect(await moneyOf(market, id)).toMatchObject({ paid: PRICE });
+    expect(await say(notice('paid', 'evt_2'))).toBe(true);
+    expect(await say(notice('paid', 'evt_3', 5n))).toBe(true);
+    expect(await say(notice('paid', 'evt_2'))).toBe(false);
+    await until(async () => (await moneyOf(market, id)).refundDue === 0n);
+    expect(await moneyOf(market, id)).toMatchObject({ paid: 2n * PRICE + 5n, escrow: PRICE });
+    expect([...slow.paidBack.keys()].toSorted()).toEqual([
+      `refund:${id}:payment:evt_2`,
+      `refund:${id}:payment:evt_3`,
+    ]);
+    expect(await look(market, id)).toMatchObject({ state: 'accepted', payment: { status: 'succeeded' } });
+    await cancel(market, id);
+    expect(await settledMoney(market, id)).toMatchObject({ released: 0n, refunded: 2n * PRICE + 5n });
+    await until(async () => (await look(market, id)).payment.status === 'refunded');
+  });
+
+  it('of a second payment after the refund goes back as well', async () => {
+    await say(notice('paid', 'evt_1'));
+    await cancel(market, id);
+    await say(notice('paid', 'evt_2'));
+    expect(await settledMoney(market, id)).toEqual({ paid: 2n * PRICE, released: 0n, refunded: 2n * PRICE });
   });
 
   it('by another way of paying than the contract’s is refused', async () => {

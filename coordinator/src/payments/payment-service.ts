@@ -6,30 +6,63 @@ import { AppError } from '@dc/shared/errors';
 import { isTerminal, nextPaymentState } from '@dc/shared/state/contract';
 import { moveContract, touchContract } from '../contracts/contract-service.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
+import { dropExtension, giveExtension } from '../contracts/extend-contract.ts';
+import { findExtension, type ExtensionRow } from '../contracts/extension-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { autoAccepts } from '../offerings/provider-store.ts';
 import { paymentReceived } from './ledger.ts';
 import type { PaymentNotice, PaymentProvider } from './payment-provider.ts';
-import { refundEverything } from './settlement.ts';
+import { refundEverything, refundPayment } from './settlement.ts';
 
 /** Opens the payment of a new contract; where it settles at once, the contract comes back paid. */
-export async function payContract(
+export function payContract(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
   provider: PaymentProvider,
 ): Promise<ContractRow> {
-  const amount = { amountE9s: contract.total_e9s, currency: contract.currency };
-  const notice = provider.settleAtOnce({ contractId: contract.id, amount });
-  if (notice === null) return contract;
-  await applyPaymentNotice(context, trx, provider.method, notice);
+  return settleAtOnce(context, trx, provider, { contract });
+}
+
+/** Opens the payment of an extension; where it settles at once, the contract comes back extended. */
+export function payExtension(
+  context: Context,
+  trx: Transaction,
+  wanted: { contract: ContractRow; extension: ExtensionRow },
+  provider: PaymentProvider,
+): Promise<ContractRow> {
+  return settleAtOnce(context, trx, provider, wanted);
+}
+
+async function settleAtOnce(
+  context: Context,
+  trx: Transaction,
+  provider: PaymentProvider,
+  { contract, extension }: { contract: ContractRow; extension?: ExtensionRow },
+): Promise<ContractRow> {
+  const amountE9s = extension?.price_e9s ?? contract.total_e9s;
+  const notice = provider.settleAtOnce({
+    contractId: contract.id,
+    ...(extension === undefined ? {} : { extensionId: extension.id }),
+    amount: { amountE9s, currency: contract.currency },
+  });
+  if (notice !== null) await applyPaymentNotice(context, trx, provider.method, notice);
   return (await findContract(trx, contract.id)) ?? contract;
+}
+
+/** A notice that is being applied. */
+interface Receipt {
+  context: Context;
+  trx: Transaction;
+  contract: ContractRow;
+  notice: PaymentNotice;
 }
 
 /**
  * Takes a payment provider's notice: once, however often it comes. `false` where it was known. Throws
  * CONTRACT_NOT_FOUND, and LEDGER_REFUSED for money that is not what this contract waits for; nothing is kept then.
+ * What is paid twice, or too late, is booked and goes back.
  */
 export async function applyPaymentNotice(
   context: Context,
@@ -37,7 +70,6 @@ export async function applyPaymentNotice(
   method: string,
   notice: PaymentNotice,
 ): Promise<boolean> {
-  const now = context.clock.now();
   const contract = await findContract(trx, notice.contractId);
   if (contract === null) throw new AppError('CONTRACT_NOT_FOUND');
   if (contract.payment_method !== method)
@@ -51,40 +83,48 @@ export async function applyPaymentNotice(
       kind: notice.kind,
       amount_e9s: notice.amount.amountE9s,
       currency: notice.amount.currency,
-      at: now,
+      at: context.clock.now(),
     })
     .onConflict((conflict) => conflict.columns(['method', 'event_id']).doNothing())
     .executeTakeFirst();
   if (inserted.numInsertedOrUpdatedRows !== 1n) return false;
-  if (notice.kind === 'paid') await applyPaid(context, trx, contract, notice);
-  else await applyFailed(context, trx, contract);
+  const receipt = { context, trx, contract, notice };
+  if (notice.extensionId !== undefined) await applyToExtension(receipt, notice.extensionId);
+  else if (notice.kind === 'paid') await applyPaid(receipt);
+  else await applyFailed(receipt);
   return true;
 }
 
-async function applyPaid(
-  context: Context,
-  trx: Transaction,
-  contract: ContractRow,
-  notice: PaymentNotice,
-): Promise<void> {
-  const now = context.clock.now();
+/** Books what came. Throws LEDGER_REFUSED unless it is `due`; null where any amount is taken, because it goes back. */
+async function book({ context, trx, contract, notice }: Receipt, due: bigint | null): Promise<void> {
   const { amount } = notice;
-  if (amount.currency !== contract.currency || amount.amountE9s !== contract.total_e9s) {
+  const isDue = due === null ? amount.amountE9s >= 0n : amount.amountE9s === due;
+  if (amount.currency !== contract.currency || !isDue)
     throw new AppError('LEDGER_REFUSED', 'The payment is not the price of the contract.');
-  }
-  if (amount.amountE9s > 0n) {
-    await context.ledger.append(
-      trx,
-      paymentReceived({
-        cause: `payment:${contract.payment_method}:${notice.eventId}`,
-        contractId: contract.id,
-        method: contract.payment_method,
-        paid: amount,
-      }),
-    );
-  }
+  if (amount.amountE9s === 0n) return;
+  await context.ledger.append(
+    trx,
+    paymentReceived({
+      cause: `payment:${contract.payment_method}:${notice.eventId}`,
+      contractId: contract.id,
+      method: contract.payment_method,
+      paid: amount,
+    }),
+  );
+}
+
+/** Sends back what came with this notice, and nothing else. */
+async function sendBack({ context, trx, contract, notice }: Receipt, reason: string): Promise<void> {
+  const { eventId, amount } = notice;
+  await refundPayment(context, trx, contract, { eventId, amountE9s: amount.amountE9s, reason });
+}
+
+async function applyPaid(receipt: Receipt): Promise<void> {
+  const { context, trx, contract } = receipt;
   const payment_state = nextPaymentState(contract.payment_state, 'succeed');
-  if (payment_state === null) throw new AppError('LEDGER_REFUSED', 'The contract was paid before.');
+  await book(receipt, payment_state === null ? null : contract.total_e9s);
+  if (payment_state === null) return sendBack(receipt, 'paid_twice');
+  const now = context.clock.now();
   const paid = await touchContract(context, trx, contract, { payment_state, paid_at: now });
   // Money that comes after the contract has ended goes straight back.
   if (isTerminal(paid.state)) await refundEverything(context, trx, paid, now);
@@ -97,7 +137,19 @@ async function applyPaid(
   }
 }
 
-async function applyFailed(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+async function applyToExtension(receipt: Receipt, extensionId: string): Promise<void> {
+  const { context, trx, contract, notice } = receipt;
+  const extension = await findExtension(trx, extensionId);
+  if (extension?.contract_id !== contract.id)
+    throw new AppError('LEDGER_REFUSED', 'The contract has no such extension.');
+  if (notice.kind === 'failed') return dropExtension(context, trx, contract, extension);
+  const isFirst = extension.state === 'pending' || extension.state === 'failed';
+  await book(receipt, isFirst ? extension.price_e9s : null);
+  if (!isFirst) return sendBack(receipt, 'paid_twice');
+  if (!(await giveExtension(context, trx, contract, extension))) await sendBack(receipt, 'too_late');
+}
+
+async function applyFailed({ context, trx, contract }: Receipt): Promise<void> {
   const payment_state = nextPaymentState(contract.payment_state, 'fail');
   if (payment_state === null) return; // A failure reported after a success takes nothing back: the ledger holds the money.
   const failed = await touchContract(context, trx, contract, { payment_state });

@@ -7,6 +7,7 @@ import type { Context } from '../context.ts';
 import { refundConfirmed } from './ledger.ts';
 import type { PaymentProvider } from './payment-provider.ts';
 import { confirmRefund, findRefund } from './refund-store.ts';
+import { endRefundKey } from './settlement.ts';
 
 /** The outbox handler of REFUND_TOPIC. Idempotent by key: a crash between the two steps asks again with the same key. */
 export async function sendRefund(
@@ -36,6 +37,8 @@ export async function sendRefund(
         amount,
       }),
     );
+    // What was paid twice or too late is back; the contract's own payment stands as it did.
+    if (key !== endRefundKey(refund.contract_id)) return;
     const current = await findContract(trx, refund.contract_id);
     if (current === null) throw new Error(`refund ${key} has no contract`);
     const event = refund.amount_e9s === current.total_e9s ? 'refund_all' : 'refund_part';

@@ -48,29 +48,56 @@ export async function refundEverything(
   await decideRefund(context, trx, contract, { amountE9s: contract.total_e9s, now });
 }
 
-/** Books the refund and sends it on its way. One refund ends a contract: its key says so, never the time. */
+/**
+ * Sends back a payment that bought nothing (paid twice, or too late), whatever becomes of the contract. Its key is
+ * that of the money event: once for each.
+ */
+export async function refundPayment(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  { eventId, amountE9s, reason }: { eventId: string; amountE9s: bigint; reason: string },
+): Promise<void> {
+  const key = `refund:${contract.id}:payment:${eventId}`;
+  await bookRefund(context, trx, contract, { key, amountE9s, reason, now: context.clock.now() });
+}
+
+/** The key of the refund that ends a contract: there is one. */
+export const endRefundKey = (contractId: string): string => `refund:${contractId}:end`;
+
+/** One refund ends a contract: its key says so, never the time. */
 async function decideRefund(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
-  refund: { amountE9s: bigint; now: number },
+  { amountE9s, now }: { amountE9s: bigint; now: number },
 ): Promise<void> {
-  if (refund.amountE9s === 0n) return;
-  const key = `refund:${contract.id}:end`;
+  const key = endRefundKey(contract.id);
+  await bookRefund(context, trx, contract, { key, amountE9s, reason: contract.state, now });
+}
+
+/** Books the refund and sends it on its way; nothing where its key is known. */
+async function bookRefund(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  { key, amountE9s, reason, now }: { key: string; amountE9s: bigint; reason: string; now: number },
+): Promise<void> {
+  if (amountE9s === 0n) return;
   const { currency } = contract;
   const inserted = await insertRefund(trx, {
     key,
     contract_id: contract.id,
-    amount_e9s: refund.amountE9s,
+    amount_e9s: amountE9s,
     currency,
-    reason: contract.state,
-    created_at: refund.now,
+    reason,
+    created_at: now,
     confirmed_at: null,
   });
   if (!inserted) return;
   await context.ledger.append(
     trx,
-    refundDecided({ cause: key, contractId: contract.id, amount: { amountE9s: refund.amountE9s, currency } }),
+    refundDecided({ cause: key, contractId: contract.id, amount: { amountE9s, currency } }),
   );
   await context.outbox.enqueue(trx, REFUND_TOPIC, { key, payload: {} });
 }

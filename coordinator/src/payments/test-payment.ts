@@ -5,11 +5,10 @@ import type { PaymentProvider } from './payment-provider.ts';
 export function createTestPayment(): PaymentProvider {
   return {
     method: 'test',
-    settleAtOnce: ({ contractId, amount }) => ({
-      eventId: `test:${contractId}:paid`,
-      contractId,
+    settleAtOnce: (payment) => ({
+      ...payment,
+      eventId: `test:${payment.extensionId ?? payment.contractId}:paid`,
       kind: 'paid',
-      amount,
     }),
     // There is no account outside that could refuse: to ask is to have it confirmed.
     refund: () => Promise.resolve(),

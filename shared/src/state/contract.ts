@@ -85,3 +85,7 @@ export function nextPaymentState(state: PaymentState, event: PaymentEvent): Paym
 /** What has become of the instance of a contract that ended: `none` while it lives or where none was ever ordered. */
 export const RELEASE_STATES = ['none', 'pending', 'released'] as const;
 export type ReleaseState = (typeof RELEASE_STATES)[number];
+
+/** What has become of the payment for more time. `refunded`: it came too late, or more was rented than is offered. */
+export const EXTENSION_STATES = ['pending', 'paid', 'failed', 'refunded'] as const;
+export type ExtensionState = (typeof EXTENSION_STATES)[number];

@@ -1,6 +1,6 @@
 /** Contracts on the wire. */
 import { Type, type Static } from 'typebox';
-import { CONTRACT_STATES, PAYMENT_STATES, RELEASE_STATES } from '../state/contract.ts';
+import { CONTRACT_STATES, EXTENSION_STATES, PAYMENT_STATES, RELEASE_STATES } from '../state/contract.ts';
 import { closed, ListQuery, MoneySchema, nullable, PublicKey, Timestamp, Uuid } from './schema-parts.ts';
 
 const oneOf = <T extends string>(values: readonly T[]) => Type.Enum([...values]);
@@ -61,6 +61,18 @@ export const Contract = closed({
   refund_if_cancelled_now: nullable(MoneySchema),
   refunded: nullable(MoneySchema),
   last_error: nullable(closed({ code: Type.String(), detail: Type.String(), remedy: Type.String() })),
+  extensions: Type.Optional(
+    Type.Array(
+      closed({
+        id: Uuid,
+        hours: Type.Integer(),
+        price: MoneySchema,
+        status: oneOf(EXTENSION_STATES),
+        created_at: Timestamp,
+      }),
+      { description: 'More time that was asked for, oldest first; it counts once it is paid' },
+    ),
+  ),
 });
 export type WireContract = Static<typeof Contract>;
 
@@ -73,7 +85,9 @@ export const CreateContract = closed({
 });
 export type WireCreateContract = Static<typeof CreateContract>;
 
+export const ExtendContract = closed({ hours: Type.Integer({ minimum: 1, maximum: 87_600 }) });
 export const CancelContract = closed({ reason: Type.Optional(Type.String({ maxLength: 500 })) });
+export const PauseContract = closed({ reason: Type.Optional(Type.String({ maxLength: 500 })) });
 export const RespondContract = closed({
   accept: Type.Boolean(),
   reason: Type.Optional(Type.String({ maxLength: 500 })),
