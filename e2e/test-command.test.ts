@@ -126,7 +126,7 @@ describe('npm test', () => {
 
 describe('a signal', () => {
   it('ends what is running, and leaves nothing behind', async () => {
-    ours('vitest', 'echo vitest runs; trap "echo > ended; exit 1" TERM; while :; do sleep 0.1; done');
+    ours('vitest', 'trap "echo > ended; exit 1" TERM; echo vitest runs; while :; do sleep 0.1; done');
     system('sleep', 'exec /bin/sleep "$@"');
     const child = spawn(process.execPath, [path.join(folder, 'scripts', 'test.ts'), '--lane', 'unit'], {
       env: { PATH: path.join(folder, 'system'), TMPDIR: path.join(folder, 'system') },

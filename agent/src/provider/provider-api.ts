@@ -96,12 +96,14 @@ export class ProviderApi {
   }
 
   async #get(path: string): Promise<unknown> {
-    return (await this.#transport.send({ method: 'GET', path, isRepeatable: true, signal: this.#signal })).body;
+    return (await this.#transport.send({ method: 'GET', path, isRepeatable: true, signal: this.#signal }))
+      .body;
   }
 
   async #post(path: string, body: object): Promise<unknown> {
-    return (await this.#transport.send({ method: 'POST', path, body, isRepeatable: false, signal: this.#signal }))
-      .body;
+    return (
+      await this.#transport.send({ method: 'POST', path, body, isRepeatable: false, signal: this.#signal })
+    ).body;
   }
 }
 

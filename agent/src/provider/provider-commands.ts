@@ -24,7 +24,8 @@ const POOL = { flags: '--pool <id>', description: 'which pool, where there are s
 export const providerRegisterCommand: Command = {
   name: 'provider register',
   summary: 'become a provider: key, account and a first pool',
-  description: 'Makes the provider’s key if there is none, its account and its first pool. Safe to run again.',
+  description:
+    'Makes the provider’s key if there is none, its account and its first pool. Safe to run again.',
   options: [
     ...CONNECTION,
     { flags: '--name <text>', description: 'the name that renters see' },

@@ -26,20 +26,19 @@ const spec = {
 const tombstone = { contract_id: contractId, reason: 'cancelled', at: '2026-11-20T12:00:00.000Z' };
 
 /** An order that nothing is wrong with, except what the test says. */
-const anOrder = (changes: Record<string, unknown> = {}): OrderPayload =>
-  ({
-    iss: coordinator.publicKey,
-    aud: agent.publicKey,
-    sub: contractId,
-    kind: 'provision',
-    epoch: 1,
-    iat: NOW_MS / 1000,
-    exp: NOW_MS / 1000 + 300,
-    jti: '017f22e2-79b0-7cc3-98c4-dc0c0c073991',
-    environment: 'production',
-    spec,
-    ...changes,
-  });
+const anOrder = (changes: Record<string, unknown> = {}): OrderPayload => ({
+  iss: coordinator.publicKey,
+  aud: agent.publicKey,
+  sub: contractId,
+  kind: 'provision',
+  epoch: 1,
+  iat: NOW_MS / 1000,
+  exp: NOW_MS / 1000 + 300,
+  jti: '017f22e2-79b0-7cc3-98c4-dc0c0c073991',
+  environment: 'production',
+  spec,
+  ...changes,
+});
 
 const why = (compact: string, changes: Partial<typeof expected> = {}) => {
   const [code, message] = failureOf(() => verifyOrder(compact, { ...expected, ...changes }));
