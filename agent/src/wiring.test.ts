@@ -141,6 +141,31 @@ describe('an agent', () => {
     expect(world.backend.objects.size).toBe(1);
   });
 
+  it('destroys by the tombstone what its backend made only after it was reported gone', async () => {
+    const world = await install();
+    const provisioner = world.openProvisioner();
+    const create = provisioner.create.bind(provisioner);
+    let carryOut = (): Promise<unknown> => Promise.reject(new Error('nothing was asked for'));
+    provisioner.create = (request, signal) => {
+      carryOut = () => create(request, new AbortController().signal);
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new AppError('SAGA_ABORTED')), { once: true });
+      });
+    };
+    await world.start({ provisioner });
+    const contract = world.newContract();
+    world.coordinator.addWork('provision', contract);
+    await settle();
+    world.coordinator.addWork('destroy', contract);
+    await settle();
+    expect(kinds(world)).toEqual(['destroyed']);
+    await carryOut();
+    expect(world.backend.objects.size).toBe(1);
+    await world.clock.advance(120_000);
+    expect(world.backend.objects.size).toBe(0);
+    expect(kinds(world)).toEqual(['destroyed', 'destroyed']);
+  });
+
   it('refuses to start while another process holds the journal, and changes nothing', async () => {
     const world = await install();
     await world.start();

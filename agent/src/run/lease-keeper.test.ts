@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { settle } from '@dc/shared/testing/manual-clock';
 import { Installation } from '../testing/installation.ts';
 import { tempDirs } from '../testing/temp-dir.ts';
+import type { AgentDependencies } from '../wiring.ts';
 
 const makeDir = tempDirs();
 const worlds: Installation[] = [];
@@ -13,7 +14,7 @@ afterEach(async () => {
 });
 
 /** A backend whose `create` ends only when the test says so, or when it is told to stop. */
-async function slowWorld() {
+async function slowWorld(change: Partial<AgentDependencies> = {}) {
   const world = new Installation(await makeDir());
   worlds.push(world);
   const provisioner = world.openProvisioner();
@@ -33,12 +34,12 @@ async function slowWorld() {
     ]);
     return create(request, signal);
   };
-  await world.start({ provisioner });
+  const agent = await world.start({ provisioner, ...change });
   const startedAt = world.clock.monotonic();
   const item = world.coordinator.addWork('provision', world.newContract());
   await settle();
   const renewals = (): number => world.coordinator.calls.filter((call) => call === 'renew').length;
-  return { world, item, gate, stopped, startedAt, renewals };
+  return { world, agent, item, gate, stopped, startedAt, renewals };
 }
 
 const kinds = (world: Installation): string[] => world.coordinator.records.map(({ payload }) => payload.kind);
@@ -116,5 +117,37 @@ describe('a lease', () => {
     expect(stopped).toHaveLength(1);
     expect(stopped[0]! - startedAt).toBeLessThanOrEqual(65_000 + 0.6 * TTL_MS);
     gate.resolve(undefined);
+  });
+
+  it('that was lost while the disk was full is tried again, and takes nothing down', async () => {
+    let fullDisks = 0;
+    const { world, item, stopped } = await slowWorld({
+      onWrite: (label, moment) => {
+        if (label === 'lease.lost' && moment === 'before' && (fullDisks += 1) <= 2)
+          throw new AppError('DATABASE_FULL');
+      },
+    });
+    item.state = 'done';
+    await world.clock.advance(40_000);
+    expect(fullDisks).toBe(3);
+    expect(stopped).toHaveLength(1);
+  });
+
+  it('from before a restart lets nobody work until it is renewed, whatever the clock says', async () => {
+    const { world, agent, gate } = await slowWorld();
+    await agent.stop();
+    gate.resolve(undefined);
+    // The machine was off for ten minutes, and came back with a clock that was ten minutes slow.
+    await world.clock.advance(600_000);
+    world.clock.jump(-600_000);
+    world.coordinator.before = (call) => {
+      if (call !== 'stream') throw new AppError('COORDINATOR_UNREACHABLE');
+    };
+    await world.start();
+    await world.clock.advance(30_000);
+    expect(world.backend.objects.size).toBe(0);
+    world.coordinator.before = () => undefined;
+    await world.clock.advance(60_000);
+    expect(kinds(world)[0]).toBe('provisioned');
   });
 });

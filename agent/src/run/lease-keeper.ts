@@ -65,15 +65,22 @@ export class LeaseKeeper {
     this.#clockOffset = parts.clock.now() - parts.clock.monotonic();
   }
 
-  /** Takes up what the journal holds: after a start, every lease is tried at once, also one that has run out. */
+  /**
+   * Takes up what the journal holds: after a start, every lease is tried at once, also one that has run out. Until
+   * then none lets anybody work: how long we were away only a clock can tell that may have been set meanwhile.
+   */
   restore(): void {
     const { journal, clock } = this.#parts;
-    for (const contractId of journal.contractIds('live')) {
-      const lease = journal.lease(contractId);
-      if (lease === null || lease.lost) continue;
-      this.#keep(lease, clock.monotonic());
-    }
+    const leases = journal.contractIds('live').flatMap((contractId) => journal.lease(contractId) ?? []);
+    const held = leases.filter(({ lost }) => !lost);
+    for (const lease of held) this.#keep(lease, clock.monotonic());
     this.#prune();
+    const now = Math.round(clock.now());
+    const kept = held.filter(({ contractId }) => this.#kept.has(contractId));
+    if (kept.length === 0) return;
+    journal.write('leases.restored', (writer) => {
+      for (const lease of kept) writer.saveLease({ ...lease, grantedAt: now, expiresAt: now });
+    });
   }
 
   /** Keeps leases that were just granted. */
@@ -150,7 +157,8 @@ export class LeaseKeeper {
     const failure = isStale(error) ? this.#lose(contractId, kept, error) : error;
     if (failure === null) return;
     if (!isAppError(failure) || failure.code === 'KEY_REVOKED') {
-      this.#fatal = failure instanceof Error ? failure : new Error(String(failure)); // The next turn throws it.
+      this.#fatal = failure instanceof Error ? failure : new Error('no error was thrown', { cause: failure });
+      // The next turn throws it.
       return;
     }
     kept.failures += 1;

@@ -104,8 +104,8 @@ export class RunningAgent {
         writer.setFact(FACTS.process, JSON.stringify(me));
         writer.setFact(FACTS.stoppedBecause, '');
       });
+      parts.keeper.restore(); // First: the look at the backend sets the runner to work.
       await parts.observer.look(signal);
-      parts.keeper.restore();
       parts.runner.nudgeAll();
       this.#loops = parts.loops.map((loop) => this.#run(loop));
     } catch (error) {

@@ -11,6 +11,11 @@ describe('A lease', () => {
     expect(isLeaseHeld(lease, 1_600)).toBe(false);
   });
 
+  it('that begins later than now is of a time before the clock was set back, and lets none', () => {
+    expect(isLeaseHeld(lease, 0)).toBe(true);
+    expect(isLeaseHeld({ ...lease, grantedAt: 61_000, expiresAt: 121_000 }, 1_000)).toBe(false);
+  });
+
   it('that is lost, or that was never had, lets none', () => {
     expect(isLeaseHeld({ ...lease, lost: true }, 1_000)).toBe(false);
     expect(isLeaseHeld(null, 0)).toBe(false);

@@ -6,6 +6,8 @@ import type { Lease } from '../journal/journal.ts';
  * and for calls that are still in flight.
  */
 const USABLE_FRACTION = 0.6;
+/** A lease that begins later than this from now was granted before the clock was set back: how old it is nobody knows. */
+const AHEAD_MS_MAX = 1_000;
 
 /** When work under this lease has to stop unless it is renewed. */
 export function leaseStopsAt(lease: Lease): number {
@@ -16,5 +18,6 @@ export function leaseStopsAt(lease: Lease): number {
 
 /** Whether work may go on now. */
 export function isLeaseHeld(lease: Lease | null, nowMs: number): boolean {
-  return lease !== null && !lease.lost && nowMs < leaseStopsAt(lease);
+  if (lease === null || lease.lost || lease.grantedAt > nowMs + AHEAD_MS_MAX) return false;
+  return nowMs < leaseStopsAt(lease);
 }
