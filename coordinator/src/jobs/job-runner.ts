@@ -178,8 +178,12 @@ export class JobRunner {
       if (topic.running < topic.concurrency) places.set(name, topic.concurrency - topic.running);
     }
     if (places.size === 0) return null; // The end of a job wakes us.
-    const rows = await nextRows(database.read, [...places.keys()], PAGE_ROWS);
+    // Up to the next poll and no further: rows that wait for hours are not read every second.
+    const askedAt = clock.now();
+    const page = { until: askedAt + 2 * POLL_MS, limit: PAGE_ROWS };
+    const rows = await nextRows(database.read, [...places.keys()], page);
     const now = clock.now();
+    if (now > askedAt + POLL_MS) this.#isWoken = true; // The clock was set meanwhile: something may be missing.
     const due = rows.filter((row) => row.notBeforeAt <= now);
     const wanted = due.filter((row) => {
       const left = places.get(row.topic) ?? 0;

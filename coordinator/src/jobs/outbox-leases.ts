@@ -26,17 +26,18 @@ export interface Lease extends RowId {
   attempts: number;
 }
 
-/** The next `limit` rows of `topics`: those that are due, and after them those that will be. */
+/** The first `limit` rows of `topics` that are due at `until`, in the order in which they become due. */
 export async function nextRows(
   reader: Reader,
   topics: readonly string[],
-  limit: number,
+  { until, limit }: { until: number; limit: number },
 ): Promise<WaitingRow[]> {
   const rows = await reader
     .selectFrom('outbox')
     .select(['topic', 'key', 'not_before_at'])
     .where('done_at', 'is', null)
     .where('needs_attention_at', 'is', null)
+    .where('not_before_at', '<=', until)
     .where('topic', 'in', topics)
     .orderBy('not_before_at')
     .limit(limit)
