@@ -10,6 +10,7 @@ import { DestructionBreaker } from './breaker/destruction-breaker.ts';
 import type { Config } from './config/config-schema.ts';
 import { loadKeys, type AgentKeys } from './config/key-files.ts';
 import { driverDir, journalFile } from './config/paths.ts';
+import type { ControlParts, ControlServer } from './control/control-server.ts';
 import type { Coordinator } from './coordinator-client/coordinator.ts';
 import { HealthLoop, type Look } from './health/health-loop.ts';
 import { probeSshOn } from './health/probe-ssh.ts';
@@ -20,6 +21,7 @@ import type { BackoffLimits } from './lib/backoff.ts';
 import type { Log } from './lib/log.ts';
 import type { Turn } from './lib/loop.ts';
 import { Nudge } from './lib/nudge.ts';
+import { destroyOrphan } from './orphans/destroy-orphan.ts';
 import type { Provisioner } from './provisioners/provisioner.ts';
 import { openProvisioner } from './provisioners/registry.ts';
 import { ContractRunner } from './reconcile/contract-runner.ts';
@@ -51,6 +53,8 @@ export interface AgentDependencies {
   readonly look?: Look;
   readonly notify?: Notify;
   readonly watchdogMs?: number | null;
+  /** Where to listen for the operator's commands; nowhere without it. */
+  readonly controlPath?: string;
   /** For crash tests: called around every write of the journal. */
   readonly onWrite?: OpenOptions['onWrite'];
 }
@@ -77,7 +81,14 @@ interface Opened {
 /** Makes an agent. Nothing is opened before `start`. */
 export function createAgent(config: Config, deps: AgentDependencies): Agent {
   const { clock, random, log } = deps;
-  return new RunningAgent({ clock, random, log, drainMs: config.limits.drainMs }, async () =>
+  const { controlPath: path } = deps;
+  const openControl = async (handle: ControlParts['handle']): Promise<ControlServer | null> => {
+    if (path === undefined) return null;
+    const { ControlServer } = await import('./control/control-server.ts');
+    return ControlServer.open({ path, clock, log, handle });
+  };
+  const { drainMs } = config.limits;
+  return new RunningAgent({ clock, random, log, drainMs, openControl }, async () =>
     assemble(await open(config, deps)),
   );
 }
@@ -134,7 +145,13 @@ function assemble(opened: Opened): AgentParts {
   };
   const shared = { journal, coordinator, clock, random, log };
   const contact = new Contact(shared);
-  const observer = new BackendObserver({ ...shared, provisioner, onLook: (seen) => runner.nudgeAll(seen) });
+  const sealFor = sealsOf(opened);
+  const observer = new BackendObserver({
+    ...shared,
+    provisioner,
+    sealFor,
+    onLook: (seen) => runner.nudgeAll(seen),
+  });
   const runner: ContractRunner = new ContractRunner({
     ...shared,
     engine: makeEngine(opened, onOutbox),
@@ -144,7 +161,15 @@ function assemble(opened: Opened): AgentParts {
     onOutbox,
   });
   const keeper = new LeaseKeeper({ ...shared, runner, contact, onLost: onWork });
-  const stream = new StreamLoop({ ...shared, contact, onWork });
+  const stream = new StreamLoop({
+    ...shared,
+    contact,
+    onWork,
+    onBack: () => {
+      onOutbox();
+      keeper.nudge.nudge();
+    },
+  });
   const work: WorkLoop = new WorkLoop({
     ...shared,
     runner,
@@ -161,7 +186,14 @@ function assemble(opened: Opened): AgentParts {
     onReturn: onOutbox,
   });
   const parts = { journal, coordinator, provisioner, runner, keeper, observer, contact, work, stream };
-  return { ...parts, flush: onOutbox, loops: makeLoops(opened, parts, { ...nudges, onWork, onOutbox }) };
+  const toDestroy = { journal, provisioner, clock, sealFor };
+  const act = { destroyOrphan: (id: string, signal: AbortSignal) => destroyOrphan(toDestroy, id, signal) };
+  return {
+    ...parts,
+    ...act,
+    flush: onOutbox,
+    loops: makeLoops(opened, parts, { ...nudges, onWork, onOutbox }),
+  };
 }
 
 /** What orders and receipts are held against. */
@@ -171,12 +203,19 @@ const trustOf = ({ config, keys }: Opened) => ({
   environment: config.environment,
 });
 
-function makeEngine({ config, deps, keys, journal, provisioner }: Opened, onOutbox: () => void): SagaEngine {
+/** Makes the seals of this provider in this environment. */
+const sealsOf =
+  ({ config, keys }: Opened) =>
+  (contractId: string): string =>
+    makeSeal(keys.sealSecret.reveal(), { contractId, environment: config.environment });
+
+function makeEngine(opened: Opened, onOutbox: () => void): SagaEngine {
+  const { config, deps, keys, journal, provisioner } = opened;
   const { clock, random, log } = deps;
   const { environment, limits } = config;
   const sagas = allSagas({
     provisioner,
-    sealFor: (contractId) => makeSeal(keys.sealSecret.reveal(), { contractId, environment }),
+    sealFor: sealsOf(opened),
     probeSsh: deps.probeSsh ?? probeSshOn(clock),
     sshTimeoutMs: limits.sshTimeoutMs,
   });
@@ -186,7 +225,7 @@ function makeEngine({ config, deps, keys, journal, provisioner }: Opened, onOutb
   return new SagaEngine({ journal, clock, random, log, agentKey, environment, onOutbox, mayDestroy }, sagas);
 }
 
-type LoopedParts = Omit<AgentParts, 'loops' | 'flush'>;
+type LoopedParts = Omit<AgentParts, 'loops' | 'flush' | 'destroyOrphan'>;
 type Signals = Nudges & { readonly onWork: () => void; readonly onOutbox: () => void };
 
 /** Everything that is repeated for as long as the agent runs. No loop waits for another one. */

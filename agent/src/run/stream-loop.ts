@@ -17,6 +17,8 @@ export interface StreamParts {
   readonly log: Log;
   /** Called when there may be work. */
   readonly onWork: () => void;
+  /** Called when the coordinator is there again: whatever waits for its next try need not. */
+  readonly onBack: () => void;
 }
 
 export class StreamLoop {
@@ -34,7 +36,7 @@ export class StreamLoop {
 
   /** One stream, from its beginning to its end. */
   readonly turn: Turn = async (signal) => {
-    const { coordinator, contact, random, log, onWork } = this.#parts;
+    const { coordinator, contact, random, log, onWork, onBack } = this.#parts;
     let hasWorked = false;
     try {
       await coordinator.readStream(({ name }) => {
@@ -43,6 +45,7 @@ export class StreamLoop {
         hasWorked = this.#isUp = true;
         // `hello` too: there may have been work while nobody listened.
         if (name === 'work' || name === 'hello') onWork();
+        if (name === 'hello') onBack();
       }, signal);
     } catch (error) {
       if (!hasWorked || !isAppError(error) || signal.aborted) throw error;
