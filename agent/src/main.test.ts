@@ -168,7 +168,7 @@ describe('dc-agent as a process', { timeout: 60_000 }, () => {
 
   it('checks evidence from a pipe', async () => {
     const run = start(['verify-evidence', '-'], { input: '\n' });
-    expect(await run.ended, run.output()).toBe(0);
-    expect(run.output()).toContain('Valid: 0 records');
+    expect(await run.ended, run.output()).toBe(1);
+    expect(run.output()).toContain('There is no record in it');
   });
 });

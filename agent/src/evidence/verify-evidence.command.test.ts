@@ -47,8 +47,14 @@ describe('verify-evidence', () => {
   it('accepts a chain and says what it holds, however long', async () => {
     const { exitCode, out } = await verify(chain(1_000));
     expect(exitCode).toBe(0);
-    expect(out).toContain('Valid: 1000 records of 1 agents, 1 checkpoints.');
+    expect(out).toContain('Valid: 1000 records of 1 agent, 1 checkpoint.');
     expect(out).toContain(agent.publicKey);
+  });
+
+  it('takes an empty file for no proof of anything', async () => {
+    const { exitCode, err } = await verify([]);
+    expect(exitCode).toBe(1);
+    expect(err).toContain('it proves nothing');
   });
 
   it('says the same in JSON', async () => {

@@ -33,12 +33,21 @@ export const verifyEvidenceCommand: Command = {
       throw new AppError('COMMAND_USAGE', 'A coordinator key is 64 hex digits.');
     }
     const summary = verifyEvidence(readLines(file), key ?? undefined);
+    if (summary.records === 0) {
+      throw new AppError('EVIDENCE_INVALID', 'There is no record in it: it proves nothing.', {
+        remedy:
+          'Was it saved whole? A provider whose agents have reported nothing yet has no evidence either.',
+      });
+    }
     if (flagOption(input, 'json')) {
       world.print(JSON.stringify({ valid: true, ...summary }));
       return EXIT.ok;
     }
     const { agents, records, checkpoints } = summary;
-    world.print(`Valid: ${records} records of ${agents.length} agents, ${checkpoints} checkpoints.`);
+    const count = (n: number, word: string): string => `${String(n)} ${word}${n === 1 ? '' : 's'}`;
+    world.print(
+      `Valid: ${count(records, 'record')} of ${count(agents.length, 'agent')}, ${count(checkpoints, 'checkpoint')}.`,
+    );
     const rows = agents.map((agent) => [
       agent.agent,
       String(agent.records),
