@@ -20,6 +20,7 @@ import { findHead } from '../evidence/record-store.ts';
 import { agentOf, assertOwnProvider, type Principal } from '../http/principal.ts';
 
 import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
+import { saveCapacity } from './agent-capacity.ts';
 import { revokeAgent, saveHeartbeat } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
 import { registerAgent } from './register-agent.ts';
@@ -27,8 +28,8 @@ import { leaseWork, renewLease, returnWork } from './work-service.ts';
 import { listLeasable, listPending } from './work-store.ts';
 
 const LEASES_MAX_DEFAULT = 10;
-// 10,000 contract ids: a large provider must not go offline by its size.
-const HEARTBEAT_BODY_BYTES = 524_288;
+// Twice 10,000 contract ids: a large provider must not go offline by its size.
+const HEARTBEAT_BODY_BYTES = 1_048_576;
 const OrderParams = closed({ order: Uuid });
 const ProviderParams = closed({ pubkey: PublicKey });
 
@@ -62,11 +63,8 @@ function identityRoutes(context: Context): Route[] {
       idempotency: 'none',
       async handle({ body, principal, now }, trx) {
         const agent = agentOf(principal);
-        await saveHeartbeat(trx, agent.publicKey, {
-          at: now,
-          version: body.version,
-          body: JSON.stringify(body),
-        });
+        await saveHeartbeat(trx, agent.publicKey, { at: now, body });
+        await saveCapacity(trx, agent.publicKey, body, now);
         const worker = { agentKey: agent.publicKey, poolId: agent.poolId, now };
         const head = await findHead(trx, agent.publicKey);
         return {

@@ -1,5 +1,6 @@
 /** The SQL of agents: registration, heartbeats, who is online. */
 import { sql, type Selectable } from 'kysely';
+import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { AgentsTable } from '../database/tables-spine.ts';
 
@@ -31,11 +32,17 @@ export async function useGrant(trx: Transaction, setupKey: string, agentKey: str
 export async function saveHeartbeat(
   trx: Transaction,
   publicKey: string,
-  heartbeat: { at: number; version: string; body: string },
+  { at, body }: { at: number; body: WireHeartbeat },
 ): Promise<void> {
   await trx
     .updateTable('agents')
-    .set({ last_heartbeat_at: heartbeat.at, version: heartbeat.version, heartbeat: heartbeat.body })
+    .set({
+      last_heartbeat_at: at,
+      version: body.version,
+      heartbeat: JSON.stringify(body),
+      draining: body.draining === true ? 1 : 0,
+      maintenance_until_at: body.maintenance_until === undefined ? null : Date.parse(body.maintenance_until),
+    })
     .where('public_key', '=', publicKey)
     .execute();
 }

@@ -269,8 +269,8 @@ describe('work sticks to its agent', () => {
     expect(work).toMatchObject({ state: 'open', agent_key: null });
     expect(JSON.parse(work.returned ?? '')).toMatchObject({
       agent: market.agent.key.publicKey,
-      code: 'capacity',
-      detail: 'No room.',
+      code: 'backend_unavailable',
+      detail: 'Not now.',
     });
   });
 });

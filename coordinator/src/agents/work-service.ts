@@ -7,17 +7,29 @@ import { AppError } from '@dc/shared/errors';
 import { signOrder, type OrderKind, type OrderPayload, type Tombstone } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireLease, WireReturnWork } from '@dc/shared/wire/agent';
+import { undelivered } from '../contracts/contract-deadlines.ts';
 import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
-import { findLiveWork, findWork, listLeasable, updateWork, type WorkRow } from './work-store.ts';
+import { isAnyoneLeft } from '../offerings/pool-room.ts';
+import {
+  findLiveWork,
+  findWork,
+  listLeasable,
+  noteHandBack,
+  updateWork,
+  type WorkRow,
+} from './work-store.ts';
 
 // How long an order may be accepted. Longer than any hand-over; the lease limits the work itself.
 const ORDER_ACCEPT_S = 300;
 // An agent that hands an order back is not asked again at once: it said that it cannot now.
 const RETURN_PAUSE_MS = 5_000;
+
+/** Handed back for these, an order will not be taken by the same agent soon. The backend may answer again any moment. */
+const UNABLE: readonly WireReturnWork['code'][] = ['capacity', 'unsupported', 'maintenance', 'refused'];
 
 /** Leases up to `max` items to the agent, each with a freshly signed order. */
 export async function leaseWork(
@@ -159,11 +171,35 @@ export async function returnWork(
     returned: JSON.stringify({ agent: agent.publicKey, at: now, code: body.code, detail: body.detail }),
   });
   if (!released) return;
+  const { code, detail } = body;
+  await noteHandBack(trx, { work_id: work.id, agent_key: agent.publicKey, at: now, code, detail });
   const contract = await findContract(trx, work.contract_id);
   if (contract !== null && !isTerminal(contract.state)) {
-    await updateContract(trx, contract, { agent_key: null });
+    const unbound = await updateContract(trx, contract, { agent_key: null });
+    await failUnserved(context, trx, unbound, work);
   }
   await context.signals.emit(trx, 'pool', work.pool_id);
+}
+
+/** Fails the contract where every agent that could have served it has said that it cannot: waiting helps nobody. */
+async function failUnserved(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  work: WorkRow,
+): Promise<void> {
+  const { agents, contracts } = context.config;
+  const now = context.clock.now();
+  const asked = { id: work.id, poolId: work.pool_id, codes: UNABLE, since: now - contracts.acceptTimeoutMs };
+  if (await isAnyoneLeft(trx, asked, { now, offlineAfterMs: agents.offlineAfterMs })) return;
+  const reason = 'No agent of the provider can serve it: each of them handed the order back.';
+  await moveContract(context, trx, contract, {
+    event: 'fail',
+    actor: 'system',
+    reason,
+    set: undelivered('OFFERING_UNSERVED', reason),
+  });
+  trx.afterCommit(() => context.log.warn({ contract: contract.id, pool: work.pool_id }, 'contract.unserved'));
 }
 
 /** Ends the item of `kind` that the report is about. */

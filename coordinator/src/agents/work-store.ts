@@ -1,4 +1,5 @@
 /** The SQL of work items: what an agent has to do for a contract, and who holds the lease. */
+import { sql, type RawBuilder, type SqlBool } from 'kysely';
 import { newUuid } from '@dc/shared/ids';
 import type { OrderKind, Tombstone } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
@@ -87,7 +88,15 @@ export function listLeasable(reader: Reader, worker: Worker, limit: number): Pro
     .where((where) =>
       where.or([where('not_before_at', '<=', worker.now), where('leased_by', '<>', worker.agentKey)]),
     )
-    .where((where) => where.or([where('agent_key', 'is', null), where('agent_key', '=', worker.agentKey)]))
+    .where((where) =>
+      where.or([
+        where('agent_key', '=', worker.agentKey),
+        where.and([
+          where('agent_key', 'is', null),
+          where.or([where('kind', '<>', 'provision'), where.not(isDraining(worker))]),
+        ]),
+      ]),
+    )
     .where((where) =>
       where.or([
         where('state', '=', 'open'),
@@ -97,6 +106,25 @@ export function listLeasable(reader: Reader, worker: Worker, limit: number): Pro
     .orderBy('created_at')
     .orderBy('id')
     .limit(limit)
+    .execute();
+}
+
+/** SQL: the agent has said that it takes no new work. What it has begun is still its own. */
+function isDraining({ agentKey, now }: Worker): RawBuilder<SqlBool> {
+  return sql<SqlBool>`exists (select 1 from agents where public_key = ${agentKey}
+    and (draining = 1 or maintenance_until_at > ${now}))`;
+}
+
+/** Notes that an agent cannot do an item, and has made nothing for it. */
+export async function noteHandBack(
+  trx: Transaction,
+  handBack: { work_id: string; agent_key: string; at: number; code: string; detail: string },
+): Promise<void> {
+  const { at, code, detail } = handBack;
+  await trx
+    .insertInto('hand_backs')
+    .values(handBack)
+    .onConflict((conflict) => conflict.columns(['work_id', 'agent_key']).doUpdateSet({ at, code, detail }))
     .execute();
 }
 

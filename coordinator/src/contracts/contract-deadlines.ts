@@ -2,6 +2,7 @@
  * What time does to a contract. Pure: until when a state may last, and what ends it. Each state that has a deadline
  * leaves a row in the outbox for that moment, so that expiry comes at its minute and waiting costs nothing.
  */
+import type { ErrorCode } from '@dc/shared/errors';
 import type { ContractEvent, ContractState } from '@dc/shared/state/contract';
 import type { CoordinatorConfig } from '../config/config.ts';
 import { defineTopic } from '../jobs/outbox.ts';
@@ -40,20 +41,20 @@ const DEADLINES: Readonly<Partial<Record<ContractState, DeadlineRule>>> = {
     at: contract.state_since_at + limits.acceptTimeoutMs,
     event: 'reject',
     reason: 'No agent took it in time.',
-    change: failure('OFFERING_UNSERVED', 'No agent took the order in time.'),
+    change: undelivered('OFFERING_UNSERVED', 'No agent took the order in time.'),
   }),
   provisioning: (contract, limits) => ({
     at: contract.state_since_at + limits.provisionTimeoutMs,
     event: 'fail',
     reason: 'The instance was not delivered in time.',
-    change: failure('INSTANCE_UNREACHABLE', 'The instance was not delivered in time.'),
+    change: undelivered('INSTANCE_UNREACHABLE', 'The instance was not delivered in time.'),
   }),
   // The look is over by then, one way or the other; where it is not, the renter does not pay for that.
   provisioned: (contract, limits) => ({
     at: contract.state_since_at + limits.verifyTimeoutMs + limits.provisionTimeoutMs,
     event: 'fail',
     reason: 'The delivery was not verified in time.',
-    change: failure('INSTANCE_UNREACHABLE', 'The delivery was not verified in time.'),
+    change: undelivered('INSTANCE_UNREACHABLE', 'The delivery was not verified in time.'),
   }),
   active: ({ ends_at: endsAt }) =>
     endsAt === null ? null : { at: endsAt, event: 'expire', reason: 'The paid time is over.', change: {} },
@@ -66,7 +67,8 @@ const DEADLINES: Readonly<Partial<Record<ContractState, DeadlineRule>>> = {
   }),
 };
 
-function failure(code: string, detail: string): ContractChange {
+/** What a contract says that could not be delivered: the reason, and what becomes of the money. */
+export function undelivered(code: ErrorCode, detail: string): ContractChange {
   const remedy = 'You get all of your money back. Choose another offering, or try again later.';
   return { last_error: JSON.stringify({ code, detail, remedy }) };
 }

@@ -19,11 +19,12 @@ import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import {
   findOffering,
+  findStock,
   freePlace,
-  isPoolOnline,
   takePlace,
   type OfferingRow,
 } from '../offerings/offering-store.ts';
+import { freeRoom, takeRoom, type Stock } from '../offerings/pool-room.ts';
 import { settle } from '../payments/settlement.ts';
 import { DEADLINE_TOPIC, deadlineOf } from './contract-deadlines.ts';
 import { endOfPause, HOUR_MS, stateError, totalPriceE9s } from './contract-rules.ts';
@@ -141,6 +142,7 @@ async function followUp(
 export async function giveBackPlace(trx: Transaction, contract: ContractRow): Promise<ContractRow> {
   if (contract.place_held === 0) return contract;
   await freePlace(trx, contract.offering_id);
+  await freeRoom(trx, contract);
   return updateContract(trx, contract, { place_held: 0 });
 }
 
@@ -177,8 +179,27 @@ function checkOrder(body: WireCreateContract, offering: OfferingRow): string {
   return operatingSystem;
 }
 
+/** Throws OFFERING_SOLD_OUT or OFFERING_UNSERVED, saying why, unless it can be rented now. */
+function assertAvailable(stock: Stock): void {
+  switch (stock) {
+    case 'available':
+      return;
+    case 'sold_out':
+      throw new AppError('OFFERING_SOLD_OUT');
+    case 'no_capacity':
+      throw new AppError('OFFERING_SOLD_OUT', 'The provider has no room for another one now.');
+    case 'draining':
+      throw new AppError(
+        'OFFERING_UNSERVED',
+        'The provider takes no new contracts now: it is in maintenance.',
+      );
+    case 'offline':
+      throw new AppError('OFFERING_UNSERVED', 'No agent of this provider is online.');
+  }
+}
+
 /**
- * Makes the contract and takes its place. Throws OFFERING_NOT_FOUND, DURATION_OUT_OF_RANGE,
+ * Makes the contract and takes its place and its room. Throws OFFERING_NOT_FOUND, DURATION_OUT_OF_RANGE,
  * OPERATING_SYSTEM_UNKNOWN, OFFERING_SOLD_OUT, OFFERING_UNSERVED or MONEY_RANGE; then nothing was changed.
  */
 export async function createContract(
@@ -192,10 +213,10 @@ export async function createContract(
   if (offering === null || offering.retired_at !== null) throw new AppError('OFFERING_NOT_FOUND');
   const operatingSystem = checkOrder(body, offering);
   const total = totalPriceE9s(offering, body.duration_hours);
+  const { offlineAfterMs } = context.config.agents;
+  assertAvailable(await findStock(trx, offering.id, { now, offlineAfterMs }));
   if (!(await takePlace(trx, offering.id))) throw new AppError('OFFERING_SOLD_OUT');
-  if (!(await isPoolOnline(trx, offering.pool_id, now, context.config.agents.offlineAfterMs))) {
-    throw new AppError('OFFERING_UNSERVED', 'No agent of this provider is online.');
-  }
+  await takeRoom(trx, offering.pool_id, offering);
   const contract: ContractRow = {
     id: newUuid(context.clock, context.random),
     version: 1,

@@ -12,5 +12,8 @@ export async function enforceDeadline(context: Context, contractId: string): Pro
     if (contract === null || deadline === null || deadline.at > context.clock.now()) return;
     const { event, reason, change } = deadline;
     await moveContract(context, trx, contract, { event, actor: 'system', reason, set: change });
+    const { id, state, pool_id } = contract;
+    if (event === 'reject' || event === 'fail')
+      trx.afterCommit(() => context.log.warn({ contract: id, pool: pool_id, state }, 'contract.overdue'));
   });
 }

@@ -63,6 +63,7 @@ describe('offering something', () => {
       min_hours: 1,
       max_hours: 720,
       in_stock: false,
+      out_of_stock: 'offline',
     });
     expect((await list()).items).toEqual([made]);
     const one = await coordinator.client.get(`/offerings/${made.id}`);

@@ -8,9 +8,10 @@ import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import { readRoute, writeRoute, type Route } from '../http/route.ts';
 import { checkOffering } from './offering-rules.ts';
-import { insertOffering, listOfferings, retireOffering, type Presence } from './offering-store.ts';
+import { insertOffering, listOfferings, retireOffering } from './offering-store.ts';
 import { fromCursor, toCursor, viewOffering } from './offering-view.ts';
 import { assertOwnProvider } from '../http/principal.ts';
+import type { Presence } from './pool-room.ts';
 import { ProviderParams } from './provider-routes.ts';
 import { findPool } from './provider-store.ts';
 

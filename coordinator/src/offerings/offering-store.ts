@@ -1,13 +1,13 @@
 /** Offerings in the database: what is for sale, and how many places of it are taken. */
-import { sql, type ExpressionBuilder, type Selectable } from 'kysely';
+import { sql, type Selectable } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { OfferingsTable } from '../database/tables-spine.ts';
-import type { Tables } from '../database/tables.ts';
+import { stockOf, type Presence, type Stock } from './pool-room.ts';
 
 export type OfferingRow = Selectable<OfferingsTable>;
 
 /** An offering as it is listed. */
-export type ListedOffering = OfferingRow & { provider_name: string; in_stock: number };
+export type ListedOffering = OfferingRow & { provider_name: string; stock: Stock };
 
 /** What is looked for. All of it must hold. */
 export interface OfferingFilter {
@@ -25,34 +25,20 @@ export interface OfferingFilter {
   limit: number;
 }
 
-/** When an agent counts as online. */
-export interface Presence {
-  now: number;
-  offlineAfterMs: number;
-}
-
 /** The offering, retired or not. */
 export async function findOffering(reader: Reader, id: string): Promise<OfferingRow | null> {
   const row = await reader.selectFrom('offerings').selectAll().where('id', '=', id).executeTakeFirst();
   return row ?? null;
 }
 
-/** Whether an agent that may act now was heard of within `offlineAfterMs` in this pool. */
-export async function isPoolOnline(
-  reader: Reader,
-  poolId: string,
-  now: number,
-  offlineAfterMs: number,
-): Promise<boolean> {
+/** Whether the offering can be rented now, and why not. */
+export async function findStock(reader: Reader, id: string, presence: Presence): Promise<Stock> {
   const row = await reader
-    .selectFrom('agents')
-    .select('public_key')
-    .where('pool_id', '=', poolId)
-    .where('last_heartbeat_at', '>', now - offlineAfterMs)
-    .where('revoked_at', 'is', null)
-    .where((agent) => agent.or([agent('expires_at', 'is', null), agent('expires_at', '>', now)]))
-    .executeTakeFirst();
-  return row !== undefined;
+    .selectFrom('offerings as o')
+    .select(stockOf(presence).as('stock'))
+    .where('o.id', '=', id)
+    .executeTakeFirstOrThrow();
+  return row.stock;
 }
 
 /** Offerings that are for sale, cheapest first. */
@@ -66,7 +52,7 @@ export function listOfferings(
     .innerJoin('providers as p', 'p.pubkey', 'o.provider_pubkey')
     .selectAll('o')
     .select('p.name as provider_name')
-    .select((o) => inStock(o, presence).as('in_stock'))
+    .select(stockOf(presence).as('stock'))
     .where('o.retired_at', 'is', null);
   for (const word of filter.words) {
     const pattern = `%${word.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`;
@@ -83,22 +69,11 @@ export function listOfferings(
   if (minMemoryMb !== undefined) query = query.where('o.memory_mb', '>=', minMemoryMb);
   if (maxPriceE9s !== undefined) query = query.where('o.price_per_hour_e9s', '<=', maxPriceE9s);
   if (filter.inStock !== undefined) {
-    const wanted = filter.inStock ? 1 : 0;
-    query = query.where((o) => o(inStock(o, presence), '=', wanted));
+    query = query.where(stockOf(presence), filter.inStock ? '=' : '<>', 'available');
   }
   if (after !== undefined)
     query = query.where(sql<boolean>`(o.price_per_hour_e9s, o.id) > (${after.priceE9s}, ${after.id})`);
   return query.orderBy('o.price_per_hour_e9s').orderBy('o.id').limit(filter.limit).execute();
-}
-
-/** 1 where a place is free and an agent of the pool is online, else 0. */
-function inStock(
-  o: ExpressionBuilder<Tables & { o: OfferingsTable }, 'o'>,
-  { now, offlineAfterMs }: Presence,
-) {
-  return sql<number>`(case when o.places_taken < o.places and exists (
-    select 1 from agents a where a.pool_id = o.pool_id and a.last_heartbeat_at > ${now - offlineAfterMs}
-      and a.revoked_at is null and (a.expires_at is null or a.expires_at > ${now})) then 1 else 0 end)`;
 }
 
 export async function insertOffering(trx: Transaction, row: OfferingRow): Promise<void> {

@@ -20,7 +20,8 @@ export function viewOffering(row: ListedOffering): WireOffering {
     setup_fee: toWire(moneyFromColumns(row.setup_fee_e9s, row.currency)),
     min_hours: row.min_hours,
     max_hours: row.max_hours,
-    in_stock: row.in_stock === 1,
+    in_stock: row.stock === 'available',
+    ...(row.stock === 'available' ? {} : { out_of_stock: row.stock }),
   };
 }
 

@@ -77,6 +77,8 @@ describe('its agents', () => {
         online: true,
         last_heartbeat_at: at,
         version: '0.0.0-test',
+        draining: false,
+        maintenance_until: null,
         evidence: { records: 0, gap_from_seq: null, fork_at_seq: null },
       },
     ]);

@@ -6,7 +6,7 @@ import type { WireProvider } from '@dc/shared/wire/offering';
 import type { Reader } from '../database/database.ts';
 import type { AgentsTable } from '../database/tables-spine.ts';
 import { summarizeChain } from '../evidence/record-store.ts';
-import type { Presence } from './offering-store.ts';
+import type { Presence } from './pool-room.ts';
 import { listAgents, type GrantRow, type PoolRow, type ProviderRow } from './provider-store.ts';
 
 /** The provider with its agents and what their evidence is worth. */
@@ -36,8 +36,18 @@ async function viewAgent(reader: Reader, agent: Selectable<AgentsTable>, presenc
     online: isOnline(agent, presence),
     last_heartbeat_at: agent.last_heartbeat_at === null ? null : toTimestamp(agent.last_heartbeat_at),
     version: agent.version,
+    draining: agent.draining === 1,
+    maintenance_until: maintenanceUntil(agent, presence.now),
     evidence: { records: chain.records, gap_from_seq: chain.gapFromSeq, fork_at_seq: chain.forkAtSeq },
   };
+}
+
+/** Until when the agent said that it is being worked on; null where that is over. */
+function maintenanceUntil(
+  { maintenance_until_at: until }: Selectable<AgentsTable>,
+  now: number,
+): string | null {
+  return until !== null && until > now ? toTimestamp(until) : null;
 }
 
 /** A matter of the last heartbeat and of nothing else (I16), for an agent that may still act. */

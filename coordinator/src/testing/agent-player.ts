@@ -2,7 +2,7 @@
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { hashJws } from '@dc/shared/crypto/jws';
 import { CHAIN_START, signRecord, type RecordKind, type RecordPayload } from '@dc/shared/evidence/record';
-import type { WireLease, WireRecordResult } from '@dc/shared/wire/agent';
+import type { WireHeartbeat, WireLease, WireRecordResult, WireReturnWork } from '@dc/shared/wire/agent';
 import { beat, expectStatus } from './people.ts';
 import type { Answer } from './test-client.ts';
 import type { TestCoordinator } from './test-coordinator.ts';
@@ -39,8 +39,8 @@ export class AgentPlayer {
   }
 
   /** Says that it lives. */
-  beat(): Promise<void> {
-    return beat(this.coordinator, this.key);
+  beat(words: Partial<WireHeartbeat> = {}): Promise<void> {
+    return beat(this.coordinator, this.key, words);
   }
 
   async lease(max = 10): Promise<WireLease[]> {
@@ -65,8 +65,12 @@ export class AgentPlayer {
     return this.coordinator.client.post(`/agents/work/${order_id}/renew`, { epoch }, { key: this.key });
   }
 
-  giveBack({ order_id, epoch }: WireLease, nothing_made: boolean): Promise<Answer> {
-    const body = { epoch, code: 'capacity', detail: 'No room.', nothing_made };
+  giveBack(
+    { order_id, epoch }: WireLease,
+    nothing_made: boolean,
+    code: WireReturnWork['code'] = 'backend_unavailable',
+  ): Promise<Answer> {
+    const body = { epoch, code, detail: 'Not now.', nothing_made };
     return this.coordinator.client.post(`/agents/work/${order_id}/return`, body, { key: this.key });
   }
 

@@ -7,6 +7,7 @@ import {
   signGrant,
   type AgentPermission,
 } from '@dc/shared/delegation/delegation';
+import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { WireAccount } from '@dc/shared/wire/account';
 import type { WireCreateOffering, WireOffering } from '@dc/shared/wire/offering';
 import type { Answer } from './test-client.ts';
@@ -122,7 +123,11 @@ export async function makeAgent(
 }
 
 /** The agent says that it lives. */
-export async function beat(coordinator: TestCoordinator, agent: SigningKey): Promise<void> {
-  const body = { version: '0.0.0-test', running_contracts: [] };
+export async function beat(
+  coordinator: TestCoordinator,
+  agent: SigningKey,
+  words: Partial<WireHeartbeat> = {},
+): Promise<void> {
+  const body = { version: '0.0.0-test', running_contracts: [], ...words };
   expectStatus(await coordinator.client.post('/agents/heartbeat', body, { key: agent }), 200);
 }

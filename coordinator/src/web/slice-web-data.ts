@@ -70,9 +70,8 @@ export function sliceWebData(context: Context): WebData {
 }
 
 function showOffering(row: ListedOffering): ShownOffering {
-  const offering = viewOffering(row);
-  if (offering.in_stock) return { ...offering, stock: 'available' };
-  return { ...offering, stock: row.places_taken >= row.places ? 'sold_out' : 'offline' };
+  // Whether places or room ran out is the provider's concern.
+  return { ...viewOffering(row), stock: row.stock === 'no_capacity' ? 'sold_out' : row.stock };
 }
 
 function storeFilter(filter: OfferingFilter): StoreFilter {

@@ -30,13 +30,24 @@ export const Heartbeat = closed({
   ),
   capabilities: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.Unknown())),
   capacity: Type.Optional(
-    closed({
-      cpu: Type.Number({ minimum: 0 }),
-      memory_mb: Type.Number({ minimum: 0 }),
-      disk_gb: Type.Number({ minimum: 0 }),
-      instances: Type.Integer({ minimum: 0 }),
+    closed(
+      {
+        cpu: Type.Number({ minimum: 0, maximum: 1e9 }),
+        memory_mb: Type.Number({ minimum: 0, maximum: 1e12 }),
+        disk_gb: Type.Number({ minimum: 0, maximum: 1e12 }),
+        instances: Type.Integer({ minimum: 0, maximum: 1e9 }),
+      },
+      { description: 'Room for more, as the backend was when the agent last looked' },
+    ),
+  ),
+  capacity_includes: Type.Optional(
+    Type.Array(Uuid, {
+      maxItems: 10_000,
+      description: 'Contracts whose instances were at the backend at that look; running ones unless given',
     }),
   ),
+  draining: Type.Optional(Type.Boolean({ description: 'Takes no new work' })),
+  maintenance_until: Type.Optional(Timestamp),
   healthy: Type.Optional(Type.Boolean()),
   running_contracts: Type.Array(Uuid, { maxItems: 10_000 }),
 });

@@ -30,6 +30,13 @@ export const Offering = closed({
   min_hours: Type.Integer(),
   max_hours: Type.Integer(),
   in_stock: Type.Boolean({ description: 'A place is free and an agent that can serve it is online' }),
+  out_of_stock: Type.Optional(
+    Type.Enum(['sold_out', 'no_capacity', 'draining', 'offline'], {
+      description:
+        'Why it is not in stock: all places are taken; the provider has no room for it; its agents take no new work ' +
+        '(draining or maintenance); none of them was heard of lately',
+    }),
+  ),
 });
 export type WireOffering = Static<typeof Offering>;
 
@@ -74,6 +81,8 @@ export const Provider = closed({
       online: Type.Boolean(),
       last_heartbeat_at: nullable(Timestamp),
       version: nullable(Type.String()),
+      draining: Type.Optional(Type.Boolean({ description: 'It takes no new work' })),
+      maintenance_until: Type.Optional(nullable(Timestamp)),
       evidence: closed({
         records: Type.Integer(),
         gap_from_seq: nullable(Type.Integer()),

@@ -25,6 +25,7 @@ const STATEMENTS: readonly string[] = [
   `alter table agents add column maintenance_until_at bigint`,
   // What the live contracts of a pool take of its capacity, kept like places_taken.
   ...SIZES.map((size) => `alter table pools add column taken_${size} bigint not null default 0`),
+  `create index contracts_agent on contracts (agent_key) where place_held = 1`,
   `update pools set ${SIZES.map((size) => `taken_${size} = ${liveSum(size)}`).join(', ')}`,
 ];
 

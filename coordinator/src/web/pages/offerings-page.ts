@@ -47,6 +47,7 @@ export function offeringsPage(view: OfferingsView): PageParts {
 export const STOCK_TEXT: Readonly<Record<Stock, string>> = {
   available: 'In stock',
   sold_out: 'Sold out',
+  draining: 'In maintenance',
   offline: 'Provider offline',
 };
 

@@ -67,6 +67,8 @@ function formOffering({ id, price_per_hour, setup_fee, min_hours, max_hours }: S
 /** Why the offering cannot be rented now; null where it can. */
 function blockReason({ offering, paymentMethods }: RentView): string | null {
   if (offering.stock === 'sold_out') return 'Sold out: all places of this offering are taken at the moment.';
+  if (offering.stock === 'draining')
+    return 'The provider takes no new contracts at the moment: it is in maintenance.';
   if (offering.stock === 'offline')
     return 'The provider’s agent is offline, so that nothing could be built now.';
   if (paymentMethods.length === 0) return 'This coordinator takes no payments yet.';
