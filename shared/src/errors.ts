@@ -60,8 +60,25 @@ export const ERRORS = {
   ),
   REQUEST_MALFORMED: row(
     'invalid',
-    'The request body is not JSON.',
-    'Send a JSON body with Content-Type: application/json.',
+    'The request body cannot be read.',
+    'Send JSON in UTF-8 with Content-Type: application/json; the detail says what is wrong.',
+  ),
+  REQUEST_UNREADABLE: row(
+    'invalid',
+    'This is not an HTTP request that can be read.',
+    'Send HTTP/1.1 as RFC 9112 describes it.',
+  ),
+  REQUEST_TIMED_OUT: row(
+    'unavailable',
+    'The request took too long to come in.',
+    'Send it again, whole and at once.',
+    408,
+  ),
+  REQUEST_HEADERS_TOO_LARGE: row(
+    'too_large',
+    'The headers or the address of the request are too large.',
+    'Send fewer or shorter headers.',
+    431,
   ),
   REQUEST_TOO_LARGE: row(
     'too_large',
@@ -71,7 +88,7 @@ export const ERRORS = {
   REQUEST_TYPE_UNSUPPORTED: row(
     'invalid',
     'The request body has a type that is not taken here.',
-    'Send JSON with Content-Type: application/json.',
+    'Send JSON in UTF-8 with Content-Type: application/json and without Content-Encoding.',
     415,
   ),
   REQUEST_MISDIRECTED: row(
@@ -398,6 +415,21 @@ export const ERRORS = {
     'unavailable',
     'The agent does not run, or it is just ending.',
     'Start it, and try again.',
+  ),
+  ORPHAN_NOT_FOUND: row(
+    'not_found',
+    'There is no such orphan at the backend.',
+    'See dc-agent orphans list; the id has to be given in full.',
+  ),
+  ORPHAN_TOO_YOUNG: row(
+    'conflict',
+    'The orphan has not been watched for long enough.',
+    'Wait: it may be another agent’s, or its order may be on its way.',
+  ),
+  ORPHAN_HAS_ORDER: row(
+    'conflict',
+    'The instance is no orphan any more: its contract has an order.',
+    'Leave it. dc-agent why tells what becomes of it.',
   ),
   INSTANCE_GONE: row(
     'gone',

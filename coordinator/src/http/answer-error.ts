@@ -1,7 +1,7 @@
 /** Answers what went wrong: as a problem document, as a page where a person is looking, or on the bare socket. */
 import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyReply, FastifyRequest } from 'fastify';
-import { AppError } from '@dc/shared/errors';
+import { AppError, type ErrorCode } from '@dc/shared/errors';
 import { errorsOf } from './common-errors.ts';
 import { hasCredential } from './credential.ts';
 import { PROBLEM_TYPE, problemOf, toAppError } from './problem.ts';
@@ -51,9 +51,10 @@ function wantsPage(request: FastifyRequest): boolean {
 }
 
 /** What Node's parser says where there is more to say than that it cannot be read. */
-const BROKEN: Readonly<Record<string, AppError>> = {
-  HPE_HEADER_OVERFLOW: new AppError('REQUEST_TOO_LARGE', 'The headers are too large.'),
-  ERR_HTTP_REQUEST_TIMEOUT: new AppError('REQUEST_MALFORMED', 'The request took too long to come in.'),
+const BROKEN: Readonly<Record<string, ErrorCode>> = {
+  HPE_HEADER_OVERFLOW: 'REQUEST_HEADERS_TOO_LARGE',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'REQUEST_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMED_OUT',
 };
 
 /** What is not even HTTP never becomes a request: answered on the socket itself. */
@@ -62,9 +63,7 @@ export function answerBrokenRequest(error: ConnectionError, socket: Socket): voi
     socket.destroy();
     return;
   }
-  const problem =
-    BROKEN[error.code] ?? new AppError('REQUEST_MALFORMED', 'This is not a request that can be read.');
-  const { status, body } = problemOf(problem, '-');
+  const { status, body } = problemOf(new AppError(BROKEN[error.code] ?? 'REQUEST_UNREADABLE'), '-');
   const text = JSON.stringify(body);
   socket.end(
     `HTTP/1.1 ${String(status)} ${body.code}\r\ncontent-type: ${PROBLEM_TYPE}\r\nconnection: close\r\ncontent-length: ${String(Buffer.byteLength(text))}\r\n\r\n${text}`,

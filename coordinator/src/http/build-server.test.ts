@@ -1,11 +1,14 @@
 import { connect } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
+import type { ConnectionError } from 'fastify';
 import { Type } from 'typebox';
 import { AppError, ERRORS } from '@dc/shared/errors';
 import { closed } from '@dc/shared/wire/schema-parts';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createTestClient } from '../testing/test-client.ts';
 import { startTestCoordinator, until, type TestCoordinator } from '../testing/test-coordinator.ts';
+import { answerBrokenRequest } from './answer-error.ts';
 import { buildServer, type ServerOptions } from './build-server.ts';
 import { readRoute, streamRoute, type Route } from './route.ts';
 
@@ -213,18 +216,18 @@ describe('on the socket', () => {
   }
 
   it.each([
-    ['what is not HTTP', 'hello\r\n\r\n', '400', 'REQUEST_MALFORMED'],
+    ['what is not HTTP', 'hello\r\n\r\n', '400', 'REQUEST_UNREADABLE'],
     [
       'endless headers',
       `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
-      '413',
-      'REQUEST_TOO_LARGE',
+      '431',
+      'REQUEST_HEADERS_TOO_LARGE',
     ],
     [
       'two lengths',
       'POST /api/v1/accounts HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx',
       '400',
-      'REQUEST_MALFORMED',
+      'REQUEST_UNREADABLE',
     ],
   ])('%s is refused by a problem document', async (_, text, status, code) => {
     const answer = await ask(text);
@@ -232,6 +235,16 @@ describe('on the socket', () => {
     expect(answer).toContain('application/problem+json');
     expect(answer).toContain(`"code":"${code}"`);
   });
+});
+
+it('a request that never ends is told that it took too long', () => {
+  // Node looks for late requests only every 30 s: this is what it then calls.
+  const socket = new PassThrough();
+  const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+  answerBrokenRequest(late as ConnectionError, socket as unknown as Socket);
+  const answer = String(socket.read());
+  expect(answer).toContain('HTTP/1.1 408 ');
+  expect(answer).toContain('"code":"REQUEST_TIMED_OUT"');
 });
 
 describe('closing', () => {

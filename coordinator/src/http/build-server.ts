@@ -55,6 +55,8 @@ export interface ServerOptions {
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than a proxy keeps an idle connection (60 s), so that it is never us who cut one as it is used again. */
 const KEEP_ALIVE_MS = 72_000;
+/** Of one segment of a path, decoded: longer than any id or key, so that a wrong one is refused by its route's schema. */
+const PARAMETER_LENGTH_MAX = 1024;
 
 /** Builds the server of `routes`, and of the two that describe them (OpenAPI, error codes). Listens to nothing yet. */
 export function buildServer(
@@ -70,6 +72,10 @@ export function buildServer(
     limits: new RateLimits(clock, config.rateLimits),
     checksAnswers: options.checksAnswers === true,
   };
+  const headers = securityHeaders(config.publicUrl);
+  const report = (request: FastifyRequest, reply: FastifyReply): void => {
+    reportAnswer(services, options, request, reply);
+  };
   const app = fastify({
     logger: false,
     genReqId: () => toHex(random.bytes(8)),
@@ -79,8 +85,12 @@ export function buildServer(
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     trustProxy: config.trustedProxies.length === 0 ? false : [...config.trustedProxies],
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    // What Fastify refuses before there is a route: no hook runs for it.
     frameworkErrors(error, request, reply) {
+      void reply.headers(headers).header('trace-id', request.id);
       void answerError({ services, sendErrorPage }, error, request, reply);
+      report(request, reply);
     },
     clientErrorHandler: answerBrokenRequest,
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
@@ -92,7 +102,7 @@ export function buildServer(
   app.decorateRequest('actor', undefined);
   app.decorateRequest('problem', undefined);
   takeOnlyJson(app);
-  addHooks(app, services, options);
+  addHooks(app, services, { headers, report });
 
   const all = [...routes, openApiRoute(routes), errorsPageRoute()];
   for (const route of all) addRoute(app, new RouteRunner(route, services), services);
@@ -142,27 +152,20 @@ function takeOnlyJson(app: FastifyInstance): void {
   });
 }
 
-function addHooks(app: FastifyInstance, services: RouteServices, options: ServerOptions): void {
-  const { log } = services.context;
-  const headers = securityHeaders(services.context.config.publicUrl);
+interface AnswerHooks {
+  /** Headers of every answer. */
+  headers: Record<string, string>;
+  /** Called once for each answer, when it is sent. */
+  report: (request: FastifyRequest, reply: FastifyReply) => void;
+}
+
+function addHooks(app: FastifyInstance, services: RouteServices, { headers, report }: AnswerHooks): void {
   app.addHook('onRequest', (request, reply, done) => {
     void reply.headers(headers).header('trace-id', request.id);
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
-    const { runner, problem, actor } = request;
-    const { statusCode: status, elapsedTime: ms } = reply;
-    const route = runner?.route.url ?? '(none)';
-    const isStream = runner?.route.kind === 'stream' && runner.route.produces === 'text/event-stream';
-    options.onAnswer?.({ route, method: request.method, status, seconds: ms / 1000, isStream });
-    // The path without its query, which may hold what is nobody's business.
-    const path = (request.raw.url ?? '').split('?', 1)[0];
-    const fields = { traceId: request.id, method: request.method, route, path, status, ms, actor };
-    if (status >= 500) log.error({ ...fields, code: problem?.code, err: problem }, 'request failed');
-    // Whoever is turned away for coming too often must not be able to fill the log.
-    else if (problem !== undefined && status !== 429)
-      log.info({ ...fields, code: problem.code, detail: problem.message }, 'request refused');
-    else log.debug(fields, 'request answered');
+    report(request, reply);
     done();
   });
   app.addHook('onListen', function (done) {
@@ -177,6 +180,28 @@ function addHooks(app: FastifyInstance, services: RouteServices, options: Server
     connections.close();
     done();
   });
+}
+
+/** Logs an answer, and counts it. */
+function reportAnswer(
+  { context: { log } }: RouteServices,
+  { onAnswer }: ServerOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const { runner, problem, actor } = request;
+  const { statusCode: status, elapsedTime: ms } = reply;
+  const route = runner?.route.url ?? '(none)';
+  const isStream = runner?.route.kind === 'stream' && runner.route.produces === 'text/event-stream';
+  onAnswer?.({ route, method: request.method, status, seconds: ms / 1000, isStream });
+  // The path without its query, which may hold what is nobody's business.
+  const path = (request.raw.url ?? '').split('?', 1)[0];
+  const fields = { traceId: request.id, method: request.method, route, path, status, ms, actor };
+  if (status >= 500) log.error({ ...fields, code: problem?.code, err: problem }, 'request failed');
+  // Whoever is turned away for coming too often must not be able to fill the log.
+  else if (problem !== undefined && status !== 429)
+    log.info({ ...fields, code: problem.code, detail: problem.message }, 'request refused');
+  else log.debug(fields, 'request answered');
 }
 
 /** Headers of every answer; a route may set its own over them. */

@@ -59,6 +59,8 @@ export function toAppError(error: unknown, bodyLimitBytes: number): AppError {
       return new AppError('REQUEST_MALFORMED', 'The body does not have the length that Content-Length says.');
     case 'FST_ERR_BAD_URL':
       return new AppError('REQUEST_INVALID', 'The path is not a valid URL path.');
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new AppError('REQUEST_INVALID', 'A part of the path is too long.');
     default:
       return new AppError('INTERNAL_BUG', undefined, { cause: error });
   }

@@ -175,9 +175,20 @@ describe('a URL', () => {
     expect(answer.body['errors']).toContainEqual({ pointer, detail });
   });
 
-  it('with a broken escape is refused', async () => {
-    const answer = await coordinator.client.get('/offerings/%zz');
-    expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
+  it.each([
+    ['a broken escape', '%zz', 'The path is not a valid URL path.'],
+    ['an id of 200 characters', 'x'.repeat(200), 'Not valid: /path/id.'],
+    ['an id of 5000 characters', 'x'.repeat(5000), 'A part of the path is too long.'],
+  ])('with %s is refused, and the log knows its trace_id', async (_, id, detail) => {
+    const answer = await coordinator.client.get(`/offerings/${id}`);
+    expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID', detail } });
+    expect(answer.headers).toMatchObject({
+      'trace-id': answer.body['trace_id'],
+      'x-content-type-options': 'nosniff',
+    });
+    expect(coordinator.logged).toContainEqual(
+      expect.objectContaining({ traceId: answer.body['trace_id'], code: 'REQUEST_INVALID' }),
+    );
   });
 
   it('of nothing is 404', async () => {
