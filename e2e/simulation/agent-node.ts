@@ -300,7 +300,7 @@ export class AgentNode {
     if (moment === 'before') {
       if (world.bug === 'writes_late' && (this.#writes += 1) % 8 === 0)
         this.#lateDisk = this.#copyDisk(life.stateDir);
-      this.#walBytes = existsSync(wal) ? statSync(wal).size : 0;
+      if (this.crashAfterWrites !== null) this.#walBytes = existsSync(wal) ? statSync(wal).size : 0;
       if (!this.#dice.chance(this.failingWritesPercent / 100)) return;
       world.fault('journal write fails', this.name, label);
       throw new AppError('DATABASE_FULL');

@@ -40,6 +40,8 @@ export class Invariants implements BackendWatcher {
   readonly #forksMayHappen: () => boolean;
   #db: BetterSqlite3.Database | null = null;
   #statements: ReturnType<typeof prepare> | null = null;
+  /** Changes with every commit. */
+  #writes = -1;
   #seen = { history: 0, sets: 0, records: 0, sums: '' };
 
   constructor(
@@ -103,8 +105,13 @@ export class Invariants implements BackendWatcher {
 
   /** After every step: whatever has changed since the last one. */
   check(): void {
-    const { history, sets, records, sums } = this.#statements ?? {};
+    this.#world.assertSound();
+    const { version, history, sets, records, sums } = this.#statements ?? {};
     if (history === undefined) return;
+    this.#checkForeign();
+    const writes = version?.get() as number;
+    if (writes === this.#writes) return;
+    this.#writes = writes;
     const newHistory = history.all(this.#seen.history) as HistoryRow[];
     for (const row of newHistory) this.#checkMove(row);
     this.#seen.history = newHistory.at(-1)?.rowid ?? this.#seen.history;
@@ -117,7 +124,6 @@ export class Invariants implements BackendWatcher {
     const now = sums?.get() as string;
     if (now !== this.#seen.sums) this.#checkContracts();
     this.#seen.sums = now;
-    this.#checkForeign();
     this.#world.assertSound();
   }
 
@@ -127,6 +133,7 @@ export class Invariants implements BackendWatcher {
     for (const [name, statement] of Object.entries(this.#statements?.rest ?? {})) {
       for (const row of statement.all() as { what: string }[]) unrest.push(`${name}: ${row.what}`);
     }
+    if (unrest.length > 0) return unrest;
     for (const journal of this.#journals()) {
       const count = readJournal(journal, 'select count(*) as n from records where acknowledged_at is null');
       if (count > 0) unrest.push(`${String(count)} records wait in ${journal.split('/').at(-2) ?? ''}`);
@@ -256,6 +263,7 @@ interface RecordRow {
 
 function prepare(db: BetterSqlite3.Database) {
   return {
+    version: db.prepare('pragma data_version').pluck(),
     history: db.prepare(
       `select rowid, contract_id, from_state, to_state, event, actor from contract_history
        where rowid > ? order by rowid`,

@@ -134,7 +134,7 @@ class Simulation {
       links: this.#links,
       startTwin: (agent) => this.#startTwin(agent),
     });
-    const troubledMs = dice.between(3 * MINUTE_MS, 6 * MINUTE_MS);
+    const troubledMs = dice.between(1.5 * MINUTE_MS, 4 * MINUTE_MS);
     trouble.plan(troubledMs);
     this.#planRentals(troubledMs, trouble);
     for (let passed = 0; passed < troubledMs; passed += 20_000) {
@@ -160,7 +160,7 @@ class Simulation {
     const market = new Market(this.#world, this.#coordinator);
     const providers: Provider[] = [];
     for (let count = dice.whole(1, 2); count > 0; count -= 1) {
-      const provider = await market.provider(`prov${String(providers.length + 1)}`, dice.whole(4, 40));
+      const provider = await market.provider(`prov${String(providers.length + 1)}`, dice.whole(10, 100));
       providers.push(provider);
       for (let agents = dice.whole(1, 2); agents > 0; agents -= 1) await this.#addAgent(market, provider);
     }
@@ -224,7 +224,7 @@ class Simulation {
   #planRentals(troubledMs: number, trouble: Trouble): void {
     const { world } = { world: this.#world };
     const dice = world.dice.fork('rentals');
-    for (let count = dice.whole(16, 40); count > 0; count -= 1) {
+    for (let count = dice.whole(30, 70); count > 0; count -= 1) {
       const renter = dice.pick(this.#renters);
       world.time.schedule(dice.between(0, troubledMs - 20_000), () => {
         void renter.rent((contractId) => trouble.putForeign(contractId));
@@ -252,7 +252,7 @@ class Simulation {
   async #comeToRest(trouble: Trouble): Promise<void> {
     const deadline = this.#world.time.now + 25 * MINUTE_MS;
     for (let leaps = 0; this.#world.time.now < deadline;) {
-      await this.#advance(10_000);
+      await this.#advance(5_000);
       trouble.operate();
       const unrest = this.#invariants.unrest();
       if (unrest.length === 0) break;

@@ -49,9 +49,10 @@ export class Trouble {
       [2, () => this.#failWrites()],
       [1, () => this.#holdDatabase()],
       [12, () => this.#troubleBackend()],
+      [4, () => this.#takeBackendAway()],
       [3, () => this.#silenceSsh()],
       [3, () => this.#stopForAWhile()],
-      [2, () => this.#putOldDisk()],
+      [0.6, () => this.#putOldDisk()],
       [0.3, () => this.#addTwin()],
     ];
     this.#kinds = all.filter(() => this.#dice.chance(0.75));
@@ -111,6 +112,7 @@ export class Trouble {
       agent.crashAfterWrites = null;
       agent.failingWritesPercent = 0;
       agent.sshAnswers = true;
+      agent.parts.backend.isAway = false;
       agent.setClock(0);
       for (const operation of OPERATIONS) while (agent.parts.backend.takeFault(operation) !== undefined);
       if (!agent.isGivenUp) void agent.start();
@@ -193,6 +195,14 @@ export class Trouble {
     else fault = { on, what };
     this.#scene.world.fault(`backend ${what}`, backend.name, fault.on);
     for (let times = this.#dice.whole(1, 3); times > 0; times -= 1) backend.inject(fault);
+  }
+
+  #takeBackendAway(): void {
+    const { world } = this.#scene;
+    const { backend } = this.#agent().parts;
+    world.fault('backend away', backend.name);
+    backend.isAway = true;
+    world.time.schedule(this.#dice.between(2_000, 40_000), () => void (backend.isAway = false));
   }
 
   #silenceSsh(): void {

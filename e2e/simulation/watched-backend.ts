@@ -1,5 +1,10 @@
 /** A backend whose every change is told at once, so that the invariants are held against the very moment. */
-import { MemoryBackend, type MemoryObject } from '../../agent/src/provisioners/memory/memory-backend.ts';
+import {
+  MemoryBackend,
+  type MemoryFault,
+  type MemoryObject,
+  type MemoryOperation,
+} from '../../agent/src/provisioners/memory/memory-backend.ts';
 
 /** What is told of a backend. */
 export interface BackendWatcher {
@@ -47,6 +52,13 @@ export class WatchedBackend extends MemoryBackend {
     this.objects = new WatchedObjects();
     this.objects.onSet = (object) => watcher.onMade(this, object);
     this.objects.onDelete = (object) => watcher.onGone(this, object);
+  }
+
+  /** Nothing at the backend answers. */
+  isAway = false;
+
+  override takeFault(operation: MemoryOperation): MemoryFault | undefined {
+    return this.isAway ? { on: operation, what: 'error' } : super.takeFault(operation);
   }
 
   withoutFaults(): MemoryBackend {
