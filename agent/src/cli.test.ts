@@ -13,7 +13,7 @@ async function run(...argv: string[]) {
 
 describe('the help', () => {
   it('of every command is as it was', async () => {
-    const pages = [[], ['setup'], ['provider'], ...COMMANDS.map(({ name }) => name.split(' '))];
+    const pages = [[], ['setup'], ['orphans'], ['provider'], ...COMMANDS.map(({ name }) => name.split(' '))];
     const texts: string[] = [];
     for (const words of pages) {
       const { exitCode, out, err } = await run(...words, '--help');

@@ -1,11 +1,14 @@
 /** The command line: the list of commands, running one of them, and what is said when that fails. */
 import { AppError, isAppError } from '@dc/shared/errors';
+import { confirmCommand } from './breaker/confirm.command.ts';
 import { CONFIG_FILE_DEFAULT } from './config/paths.ts';
 import { doctorCommand } from './doctor/doctor.command.ts';
 import { testProvisionCommand } from './doctor/test-provision.command.ts';
 import { verifyEvidenceCommand } from './evidence/verify-evidence.command.ts';
 import type { Command, CommandInput, CommandWorld } from './lib/command.ts';
 import { EXIT, exitCodeOf } from './lib/exit-code.ts';
+import { destroyOrphanCommand } from './orphans/destroy-orphan.command.ts';
+import { listOrphansCommand } from './orphans/list-orphans.command.ts';
 import {
   providerOfferCommand,
   providerRegisterCommand,
@@ -23,6 +26,9 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   whyCommand,
   doctorCommand,
+  confirmCommand,
+  listOrphansCommand,
+  destroyOrphanCommand,
   testProvisionCommand,
   verifyEvidenceCommand,
   providerRegisterCommand,

@@ -42,6 +42,20 @@ async function readSecret(prompt: string): Promise<string> {
   }
 }
 
+/** Reads one line that may be seen. */
+async function readLine(prompt: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  lines.on('SIGINT', () => process.exit(EXIT.sigint));
+  lines.setPrompt(prompt);
+  lines.prompt();
+  try {
+    for await (const line of lines) return line;
+    return '';
+  } finally {
+    lines.close();
+  }
+}
+
 const world: CommandWorld = {
   clock: systemClock,
   random: systemRandom,
@@ -50,6 +64,7 @@ const world: CommandWorld = {
   print: (line) => void process.stdout.write(`${line}\n`),
   complain: (line) => void process.stderr.write(`${line}\n`),
   readSecret,
+  readLine,
   signalled,
 };
 

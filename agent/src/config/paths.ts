@@ -13,6 +13,9 @@ export const DELEGATION_FILE = 'delegation.jws';
 /** The journal of an agent with this state directory. */
 export const journalFile = (stateDir: string): string => join(stateDir, 'journal.sqlite');
 
+/** Where the running agent listens for the operator's commands. */
+export const controlSocket = (stateDir: string): string => join(stateDir, 'control.sock');
+
 /** Where a driver keeps its own files. */
 export const driverDir = (stateDir: string, kind: string): string => join(stateDir, 'drivers', kind);
 

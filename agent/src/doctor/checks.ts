@@ -52,6 +52,8 @@ export function doctorChecks(parts: DoctorParts): Check[] {
     { name: 'delegation', run: async () => checkDelegation(parts, found) },
     { name: 'coordinator', run: () => checkCoordinator(parts, found) },
     { name: 'backend', run: () => checkBackend(parts, found) },
+    { name: 'releases', run: async () => checkReleases(parts, found) },
+    { name: 'orphans', run: async () => checkOrphans(found) },
     { name: 'outbox', run: async () => checkOutbox(parts, found) },
   ];
 }
@@ -194,15 +196,9 @@ async function checkBackend(
 ): Promise<Finding> {
   if (config === null) return NO_CONFIG;
   if (status?.running === true && status.backend !== null) {
-    const { healthy, why, orphans } = status.backend;
+    const { healthy, why } = status.backend;
     if (!healthy) throw new AppError('PROVISIONER_UNAVAILABLE', why);
-    if (orphans === 0) return `The agent says: ${why}`;
-    const detail = `It holds ${orphans} instances of ours that the journal does not know.`;
-    return {
-      severity: 'warning',
-      detail,
-      remedy: 'Look at them by hand: the agent never destroys them by itself.',
-    };
+    return `The agent says: ${why}`;
   }
   if (keys === null) return NO_KEYS;
   const { kind, options } = config.provisioner;
@@ -211,6 +207,31 @@ async function checkBackend(
     { clock, random },
   );
   return why;
+}
+
+function checkReleases({ clock }: DoctorParts, { status }: Findings): Finding {
+  if (status === null) return skipped('Not looked at: there is no journal.');
+  const { paused_releases: paused } = status;
+  const [first] = paused;
+  if (first === undefined) return 'No release is held back.';
+  const since = renderDuration(clock.now() - Date.parse(first.since));
+  return {
+    severity: 'warning',
+    detail: `${paused.length} instances were to be destroyed, more than usual; they wait for you since ${since}.`,
+    remedy: 'Check that these contracts have really ended: dc-agent confirm',
+  };
+}
+
+function checkOrphans({ status }: Findings): Finding {
+  if (status === null) return skipped('Not looked at: there is no journal.');
+  const { orphans, foreign_instances: foreign } = status;
+  const others = foreign === 0 ? '' : ` ${foreign} foreign instances are left alone.`;
+  if (orphans.length === 0) return `The journal accounts for all instances of ours.${others}`;
+  return {
+    severity: 'warning',
+    detail: `${orphans.length} instances of ours are at the backend without an order in the journal.${others}`,
+    remedy: 'The agent leaves them alone. Find out whose they are: dc-agent orphans list',
+  };
 }
 
 function checkOutbox({ clock }: DoctorParts, { status }: Findings): Finding {

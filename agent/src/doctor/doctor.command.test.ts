@@ -52,6 +52,8 @@ describe('the doctor', () => {
       'delegation ok',
       'coordinator ok',
       'backend ok',
+      'releases skipped',
+      'orphans skipped',
       'outbox skipped',
     ]);
     expect(exitCode).toBe(0);
@@ -86,7 +88,7 @@ describe('the doctor', () => {
     });
     expect(of('coordinator').severity).toBe('skipped');
     expect(exitCode).toBe(2);
-    expect(checks.length).toBe(9);
+    expect(checks.length).toBe(11);
   });
 
   it('shows every problem of a broken configuration', async () => {

@@ -7,8 +7,8 @@ export const doctorCommand: Command = {
   name: 'doctor',
   summary: 'check everything that has to be right, with a remedy for what is not',
   description:
-    'Checks configuration, keys, disk, journal, the running agent, its delegation, the coordinator, the backend and ' +
-    'the outbox. Changes nothing, and works beside a running agent. Warnings exit with 0, failures with the code ' +
+    'Checks configuration, keys, disk, journal, the running agent, its delegation, the coordinator, the backend, ' +
+    'what waits for the operator, and the outbox. Changes nothing, and works beside a running agent. Warnings exit with 0, failures with the code ' +
     'of the first.',
   options: [{ flags: '--json', description: 'print JSON' }],
   async run(input, world) {

@@ -142,8 +142,10 @@ export interface UnaccountedInstance {
   readonly firstSeenAt: number;
   readonly lastSeenAt: number;
   readonly timesSeen: number;
-  /** When the operator had it destroyed: written before it is, and kept. */
-  readonly destroyedAt: number | null;
+  /** When the operator said to destroy it: written before it is. What was destroyed so is kept. */
+  readonly destroyAskedAt: number | null;
+  /** Since when it is known to be gone, where the operator had it destroyed. */
+  readonly goneAt: number | null;
 }
 
 /** Everything that the journal knows of one contract. */

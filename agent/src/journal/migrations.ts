@@ -111,15 +111,16 @@ CREATE INDEX releases_waiting ON releases (contract_id) WHERE allowed_at IS NULL
 CREATE INDEX releases_counted ON releases (allowed_at) WHERE counts = 1;
 
 CREATE TABLE unaccounted (
-  id            TEXT PRIMARY KEY,
-  handle        TEXT NOT NULL,
-  kind          TEXT NOT NULL CHECK (kind IN ('orphan', 'foreign')),
-  contract_id   TEXT,
-  why           TEXT,
-  first_seen_at INTEGER NOT NULL,
-  last_seen_at  INTEGER NOT NULL,
-  times_seen    INTEGER NOT NULL,
-  destroyed_at  INTEGER
+  id               TEXT PRIMARY KEY,
+  handle           TEXT NOT NULL,
+  kind             TEXT NOT NULL CHECK (kind IN ('orphan', 'foreign')),
+  contract_id      TEXT,
+  why              TEXT,
+  first_seen_at    INTEGER NOT NULL,
+  last_seen_at     INTEGER NOT NULL,
+  times_seen       INTEGER NOT NULL,
+  destroy_asked_at INTEGER,
+  gone_at          INTEGER
 ) STRICT;
 `;
 

@@ -193,11 +193,11 @@ class SqliteWriter implements JournalWriter {
   saveUnaccounted(instance: UnaccountedInstance): void {
     this.#run(
       `INSERT INTO unaccounted VALUES
-         (:id, :handle, :kind, :contractId, :why, :firstSeenAt, :lastSeenAt, :timesSeen, :destroyedAt)
+         (:id, :handle, :kind, :contractId, :why, :firstSeenAt, :lastSeenAt, :timesSeen, :destroyAskedAt, :goneAt)
        ON CONFLICT (id) DO UPDATE SET handle = excluded.handle, kind = excluded.kind,
          contract_id = excluded.contract_id, why = excluded.why, first_seen_at = excluded.first_seen_at,
          last_seen_at = excluded.last_seen_at, times_seen = excluded.times_seen,
-         destroyed_at = excluded.destroyed_at`,
+         destroy_asked_at = excluded.destroy_asked_at, gone_at = excluded.gone_at`,
       { ...instance, handle: JSON.stringify(instance.handle) },
     );
   }

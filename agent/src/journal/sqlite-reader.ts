@@ -205,7 +205,8 @@ export class SqliteReader implements JournalReader {
   unaccounted(): UnaccountedInstance[] {
     return this.#all<UnaccountedRow>(
       `SELECT id, handle, kind, contract_id AS contractId, why, first_seen_at AS firstSeenAt,
-       last_seen_at AS lastSeenAt, times_seen AS timesSeen, destroyed_at AS destroyedAt
+       last_seen_at AS lastSeenAt, times_seen AS timesSeen,
+       destroy_asked_at AS destroyAskedAt, gone_at AS goneAt
        FROM unaccounted ORDER BY first_seen_at, id`,
     ).map((row) => ({ ...row, handle: JSON.parse(row.handle) as UnaccountedInstance['handle'] }));
   }

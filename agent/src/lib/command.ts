@@ -24,6 +24,8 @@ export interface CommandWorld {
   complain(line: string): void;
   /** Asks for a line that is not shown, or reads one from a pipe. */
   readSecret(prompt: string): Promise<string>;
+  /** Asks for a line on a terminal. */
+  readLine(prompt: string): Promise<string>;
   /** From the first call on, the first SIGTERM or SIGINT only resolves this, and the second one ends the process. */
   signalled(): Promise<NodeJS.Signals>;
 }

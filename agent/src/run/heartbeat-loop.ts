@@ -3,7 +3,7 @@ import { AppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
-import type { JournalReader } from '../journal/journal.ts';
+import type { JournalReader, UnaccountedInstance } from '../journal/journal.ts';
 import { jittered } from '../lib/backoff.ts';
 import type { Turn } from '../lib/loop.ts';
 import type { Provisioner } from '../provisioners/provisioner.ts';
@@ -15,6 +15,8 @@ const INTERVAL_MS_MIN = 1_000;
 const INTERVAL_MS_MAX = 300_000;
 /** What the wire takes. */
 const CONTRACTS_MAX = 10_000;
+/** Enough to know which; the number says how many there are. */
+const ORPHANS_MAX = 50;
 
 export interface HeartbeatParts {
   readonly journal: JournalReader;
@@ -96,9 +98,21 @@ export function composeHeartbeat({
 /** What the operator of this machine has to decide; nothing where there is nothing. */
 function describeTrouble(journal: JournalReader): Record<string, unknown> {
   const paused = journal.pausedReleases();
-  const [first] = paused;
-  if (first === undefined) return {};
+  const orphans = journal.unaccounted().filter(({ kind, goneAt }) => kind === 'orphan' && goneAt === null);
+  const since = paused[0]?.askedAt ?? 0;
   return {
-    destruction_paused: { waiting: paused.length, since: new Date(first.askedAt).toISOString() },
+    ...(paused.length === 0
+      ? {}
+      : { destruction_paused: { waiting: paused.length, since: new Date(since).toISOString() } }),
+    ...(orphans.length === 0
+      ? {}
+      : { orphans_total: orphans.length, orphans: orphans.slice(0, ORPHANS_MAX).map(describeOrphan) }),
   };
 }
+
+const describeOrphan = ({ id, contractId, firstSeenAt, timesSeen }: UnaccountedInstance): object => ({
+  id,
+  contract_id: contractId,
+  first_seen_at: new Date(firstSeenAt).toISOString(),
+  times_seen: timesSeen,
+});

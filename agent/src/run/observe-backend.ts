@@ -10,7 +10,7 @@ import { jittered } from '../lib/backoff.ts';
 import type { Log } from '../lib/log.ts';
 import type { Turn } from '../lib/loop.ts';
 import type { Fingerprint, InstanceList, Provisioner } from '../provisioners/provisioner.ts';
-import { findOrphans } from '../reconcile/find-orphans.ts';
+import { findUnaccounted, isOurs, noteLook } from '../orphans/find-unaccounted.ts';
 import type { Observed } from '../reconcile/plan-steps.ts';
 import { FACTS, type BackendSeen } from './facts.ts';
 
@@ -30,6 +30,8 @@ export interface ObserverParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** The seal that this agent gives to the contract's instance. */
+  readonly sealFor: (contractId: string) => string;
   /** Called after every look, with the contracts of which something is at the backend. */
   readonly onLook: (seen: readonly string[]) => void;
 }
@@ -91,7 +93,7 @@ export class BackendObserver {
     const { journal, provisioner, log } = this.#parts;
     const listed = new Map<string, Observed>();
     for (const instance of list.instances) {
-      if (instance.seal === null || instance.contractId === null) continue;
+      if (instance.contractId === null || !isOurs(instance, this.#parts)) continue;
       listed.set(instance.contractId, { existence: { existence: 'present', instance }, at });
     }
     const missing = journal
@@ -113,10 +115,23 @@ export class BackendObserver {
         : { existence: 'unknown', reason: list.problem ?? 'the list of the backend is not complete' },
       at,
     };
-    const { orphans } = findOrphans(list.instances, (contractId) => journal.contract(contractId) !== null);
-    if (orphans.length > this.#orphans) {
-      log.warn({ handles: orphans.map(({ handle }) => handle.id) }, 'backend.orphans.found');
+    this.#noteUnaccounted(list, at);
+  }
+
+  /** Remembers what the journal cannot account for. Nobody touches it because of that. */
+  #noteUnaccounted({ instances, complete }: InstanceList, now: number): void {
+    const { journal, sealFor, log } = this.#parts;
+    const isKnown = (contractId: string): boolean => journal.contract(contractId) !== null;
+    const found = findUnaccounted(instances, { sealFor, isKnown });
+    const { saved, removed } = noteLook(journal.unaccounted(), found, { now, listed: instances, complete });
+    if (saved.length + removed.length > 0) {
+      journal.write('backend.unaccounted', (writer) => {
+        for (const instance of saved) writer.saveUnaccounted(instance);
+        for (const id of removed) writer.removeUnaccounted(id);
+      });
     }
+    const orphans = found.filter(({ kind }) => kind === 'orphan').map(({ id }) => id);
+    if (orphans.length > this.#orphans) log.warn({ handles: orphans }, 'backend.orphans.found');
     this.#orphans = orphans.length;
   }
 

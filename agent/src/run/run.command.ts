@@ -21,8 +21,10 @@ export const runCommand: Command = {
       log.warn({ code, detail: message }, 'systemd.not_told'),
     );
     const { createAgent } = await import('../wiring.ts');
+    const { controlSocket } = await import('../config/paths.ts');
     const { watchdogMs } = environment;
-    const agent = createAgent(config, { clock, random, log, notify, watchdogMs });
+    const controlPath = controlSocket(config.stateDir);
+    const agent = createAgent(config, { clock, random, log, notify, watchdogMs, controlPath });
     const signalled = world.signalled();
     await agent.start();
     await notify('READY=1');

@@ -5,12 +5,14 @@
 import { sleep, type Clock } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
+import type { ControlParts, ControlServer } from '../control/control-server.ts';
 import { confirmReleases } from '../breaker/destruction-breaker.ts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../lib/log.ts';
 import { runLoop, type Turn } from '../lib/loop.ts';
 import type { Nudge } from '../lib/nudge.ts';
+import type { ControlRequest } from '../control/control-request.ts';
 import type { BackoffLimits } from '../lib/backoff.ts';
 import type { Provisioner } from '../provisioners/provisioner.ts';
 import type { ContractRunner } from '../reconcile/contract-runner.ts';
@@ -42,6 +44,7 @@ export interface AgentParts {
   readonly work: WorkLoop;
   readonly stream: StreamLoop;
   readonly loops: readonly Loop[];
+  readonly destroyOrphan: (id: string, signal: AbortSignal) => Promise<void>;
   /** Sends what waits in the outbox. */
   readonly flush: () => void;
 }
@@ -52,6 +55,8 @@ export interface AgentOptions {
   readonly log: Log;
   /** How long running work may go on once the agent drains. */
   readonly drainMs: number;
+  /** Listens for the operator's commands; null where nobody can give any. */
+  readonly openControl: (handle: ControlParts['handle']) => Promise<ControlServer | null>;
 }
 
 /** How an agent is, for tests and for whoever runs several in one process. */
@@ -75,6 +80,7 @@ export class RunningAgent {
   readonly #failure = Promise.withResolvers<unknown>();
   #parts: AgentParts | null = null;
   #loops: Promise<void>[] = [];
+  #control: ControlServer | null = null;
   #phase: AgentStatus['phase'] = 'new';
   #stopping: Promise<void> | null = null;
 
@@ -89,7 +95,7 @@ export class RunningAgent {
    * then closed what it had opened.
    */
   async start(): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock, log, openControl } = this.#options;
     const { signal } = this.#controller;
     const parts = await this.#assemble();
     this.#parts = parts;
@@ -108,6 +114,7 @@ export class RunningAgent {
       await parts.observer.look(signal);
       parts.runner.nudgeAll();
       this.#loops = parts.loops.map((loop) => this.#run(loop));
+      this.#control = await openControl((request) => this.#obey(request));
     } catch (error) {
       await this.stop();
       throw error;
@@ -171,6 +178,26 @@ export class RunningAgent {
     return contractIds.length;
   }
 
+  /**
+   * The operator wants this orphan destroyed. Resolves when it is gone. Throws what `destroyOrphan` throws, and
+   * AGENT_STOPPED where the agent does not run.
+   */
+  async destroyOrphan(id: string): Promise<void> {
+    const { destroyOrphan } = this.#running();
+    await destroyOrphan(id, this.#controller.signal);
+    this.#options.log.info({ handle: id }, 'orphan.destroyed');
+  }
+
+  async #obey(request: ControlRequest): Promise<number> {
+    switch (request.command) {
+      case 'confirm':
+        return this.confirm(request.saga_ids);
+      case 'destroy_orphan':
+        await this.destroyOrphan(request.id);
+        return 1;
+    }
+  }
+
   #running(): AgentParts {
     if (this.#parts === null || this.#phase !== 'running') throw new AppError('AGENT_STOPPED');
     return this.#parts;
@@ -227,6 +254,7 @@ export class RunningAgent {
     this.#phase = 'stopped';
     if (parts === null) return;
     await Promise.all(this.#loops);
+    await this.#control?.close();
     await parts.runner.stop();
     await parts.keeper.idle();
     await parts.coordinator.close();

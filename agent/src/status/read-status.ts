@@ -1,5 +1,6 @@
 /** What the journal says of the agent on this machine: read beside a running agent, or without one. */
 import type { JournalReader } from '../journal/journal.ts';
+import { isRipe } from '../orphans/find-unaccounted.ts';
 import { FACTS, readJsonFact, readTimeFact, type BackendSeen, type RunningProcess } from '../run/facts.ts';
 
 /** Written every 15 s: three missing ones, and then some, mean that nothing writes. */
@@ -24,6 +25,11 @@ export interface StatusReport {
     changed_at: string;
   }[];
   readonly open_work: readonly { contract_id: string; saga: string; since: string }[];
+  /** Releases that wait for dc-agent confirm. */
+  readonly paused_releases: readonly { contract_id: string; instances: readonly string[]; since: string }[];
+  /** At the backend, and no order for it in the journal; `can_be_destroyed` by the operator only. */
+  readonly orphans: readonly { id: string; first_seen_at: string; can_be_destroyed: boolean }[];
+  readonly foreign_instances: number;
   readonly outbox: { readonly records: number; readonly returns: number; readonly oldest_at: string | null };
 }
 
@@ -36,6 +42,7 @@ export function readStatus(
   const aliveAt = readTimeFact(journal, FACTS.aliveAt);
   const process = readJsonFact(journal, FACTS.process) as RunningProcess | null;
   const isFresh = aliveAt !== null && Math.abs(nowMs - aliveAt) <= ALIVE_MS_MAX;
+  const there = journal.unaccounted().filter(({ goneAt }) => goneAt === null);
   const records = journal.undeliveredRecords(OUTBOX_COUNTED_MAX);
   return {
     running: isFresh && process !== null && isAlive(process.pid),
@@ -59,6 +66,19 @@ export function readStatus(
       if (saga === undefined) return [];
       return [{ contract_id: contractId, saga: saga.name, since: new Date(saga.createdAt).toISOString() }];
     }),
+    paused_releases: journal.pausedReleases().map(({ contractId, instanceIds, askedAt }) => ({
+      contract_id: contractId,
+      instances: instanceIds,
+      since: new Date(askedAt).toISOString(),
+    })),
+    orphans: there
+      .filter(({ kind }) => kind === 'orphan')
+      .map((orphan) => ({
+        id: orphan.id,
+        first_seen_at: new Date(orphan.firstSeenAt).toISOString(),
+        can_be_destroyed: isRipe(orphan),
+      })),
+    foreign_instances: there.filter(({ kind }) => kind === 'foreign').length,
     outbox: {
       records: records.length,
       returns: journal.undeliveredReturns(OUTBOX_COUNTED_MAX).length,

@@ -43,6 +43,7 @@ export function renderStatus(report: StatusReport, nowMs: number, paint: Paint):
     ['backend', describeBackend(report, paint)],
     ['outbox', describeOutbox(outbox, age)],
   ]);
+  lines.push(...describeDecisions(report, age, paint));
   if (instances.length > 0) {
     const rows = instances.map(({ contract_id, phase, host, port, changed_at }) => [
       contract_id,
@@ -86,6 +87,20 @@ function describeBackend({ backend }: StatusReport, paint: Paint): string {
   const orphans =
     backend.orphans === 0 ? '' : `; ${backend.orphans} instances that the journal does not know`;
   return `${backend.kind}, ${health}: ${backend.why}${orphans}`;
+}
+
+/** What only the operator can decide. */
+function describeDecisions({ paused_releases: paused, orphans }: StatusReport, age: Age, paint: Paint) {
+  const lines: string[] = [];
+  const [first] = paused;
+  if (first !== undefined) {
+    const what = `${paused.length} releases wait for you, the first since ${age(first.since)}`;
+    lines.push('', `${paint('red', what)} → dc-agent confirm`);
+  }
+  if (orphans.length > 0) {
+    lines.push('', `${paint('yellow', `${orphans.length} orphans are left alone`)} → dc-agent orphans list`);
+  }
+  return lines;
 }
 
 function describeOutbox({ records, returns, oldest_at }: StatusReport['outbox'], age: Age): string {

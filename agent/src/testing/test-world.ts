@@ -23,6 +23,7 @@ export function testWorld(change: Partial<CommandWorld> = {}): TestWorld {
     print: (line) => void out.push(line),
     complain: (line) => void err.push(line),
     readSecret: () => Promise.reject(new Error('nobody is there to be asked')),
+    readLine: () => Promise.reject(new Error('nobody is there to be asked')),
     signalled: () => new Promise(() => undefined),
     printed: () => out.join('\n'),
     complained: () => err.join('\n'),

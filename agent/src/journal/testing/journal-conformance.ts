@@ -2,7 +2,7 @@
 import { hashJws } from '@dc/shared/crypto/jws';
 import { CHAIN_START } from '@dc/shared/evidence/record';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ChainPlace, Journal, JournalWriter, SagaView } from '../journal.ts';
+import type { ChainPlace, Journal, JournalWriter, SagaView, UnaccountedInstance } from '../journal.ts';
 import type { StepEvent } from '../saga-event.ts';
 import { aLease, anOrder, CONTRACT_ID, NOON } from './builders.ts';
 
@@ -64,6 +64,114 @@ export function describeJournal(name: string, open: () => Promise<Journal>): voi
       expect(journal.contract(CONTRACT_ID)).toBeNull();
       expect(journal.saga('saga-1')).toBeNull();
       expect(journal.lease(CONTRACT_ID)).toBeNull();
+    });
+
+    describe('what releases destroy', () => {
+      const ask = (sagaId: string, allowedAt: number | null, at = NOON) => ({
+        sagaId,
+        contractId: `contract of ${sagaId}`,
+        instanceIds: [`instance of ${sagaId}`],
+        reason: 'expired',
+        askedAt: at,
+        allowedAt,
+      });
+      const release = (writer: JournalWriter, asked: ReturnType<typeof ask>): void => {
+        const { sagaId, contractId } = asked;
+        writer.createSaga(aSaga({ sagaId, contractId, name: 'release-instance' }));
+        writer.saveRelease(asked);
+      };
+
+      it('is kept as it was decided first', async () => {
+        const journal = await empty();
+        journal.write('t', (writer) => release(writer, ask('s1', null)));
+        journal.write('t', (writer) => writer.saveRelease(ask('s1', NOON)));
+        expect(journal.release('s1')).toEqual(ask('s1', null));
+        expect(journal.release('s2')).toBeNull();
+      });
+
+      it('counts until an hour has passed or the operator has confirmed', async () => {
+        const journal = await empty();
+        journal.write('t', (writer) => {
+          for (const [sagaId, at] of [
+            ['s1', NOON],
+            ['s2', NOON + 10],
+          ] as const)
+            release(writer, ask(sagaId, at, at));
+          release(writer, { ...ask('s3', NOON + 20), instanceIds: ['a', 'b'] });
+          release(writer, ask('s4', null, NOON + 30));
+        });
+        expect(journal.destructionWindow(NOON - 1)).toEqual({ waiting: 1, counted: 4, held: 0 });
+        expect(journal.destructionWindow(NOON)).toMatchObject({ counted: 3 });
+        expect(journal.write('t', (writer) => writer.confirmReleases(['s4', 's9'], NOON + 40))).toBe(1);
+        expect(journal.destructionWindow(NOON - 1)).toMatchObject({ waiting: 0, counted: 0 });
+        expect(journal.write('t', (writer) => writer.confirmReleases(['s4'], NOON + 50))).toBe(0);
+        expect(journal.release('s4')?.allowedAt).toBe(NOON + 40);
+      });
+
+      it('is held against what was there when the window began', async () => {
+        const journal = await empty();
+        const hold = (writer: JournalWriter, contractId: string, at: number): void => {
+          const sagaId = `provision ${contractId}`;
+          writer.createSaga(aSaga({ sagaId, contractId }));
+          writer.finishSaga(sagaId, { outcome: 'reported', at, epoch: 1 });
+          writer.saveInstance({ contractId, phase: 'running', handle: null, ssh: null, changedAt: at });
+        };
+        journal.write('t', (writer) => {
+          hold(writer, 'old', NOON);
+          hold(writer, 'contract of s1', NOON);
+          hold(writer, 'new', NOON + 100);
+          release(writer, ask('s1', NOON + 200));
+          writer.saveInstance({
+            contractId: 'contract of s1',
+            phase: 'destroyed',
+            handle: null,
+            ssh: null,
+            changedAt: NOON + 200,
+          });
+        });
+        expect(journal.destructionWindow(NOON + 50)).toMatchObject({ held: 2, counted: 1 });
+        expect(journal.destructionWindow(NOON + 300)).toMatchObject({ held: 2, counted: 0 });
+      });
+
+      it('shows in its contract while it waits', async () => {
+        const journal = await empty();
+        journal.write('t', (writer) => {
+          writer.saveOrder(anOrder({ kind: 'destroy' }));
+          release(writer, { ...ask('s1', null), contractId: CONTRACT_ID });
+        });
+        expect(journal.contract(CONTRACT_ID)!.pausedAt).toBe(NOON);
+        journal.write('t', (writer) => writer.confirmReleases(['s1'], NOON));
+        expect(journal.contract(CONTRACT_ID)!.pausedAt).toBeNull();
+      });
+    });
+
+    it('keeps what it cannot account for until it is removed', async () => {
+      const journal = await empty();
+      const orphan: UnaccountedInstance = {
+        id: 'o',
+        handle: { driver: 'memory', version: 1, id: 'o', extra: ['kept'] },
+        kind: 'orphan',
+        contractId: OTHER_CONTRACT,
+        why: null,
+        firstSeenAt: NOON,
+        lastSeenAt: NOON,
+        timesSeen: 1,
+        destroyAskedAt: null,
+        goneAt: null,
+      };
+      journal.write('t', (writer) => writer.saveUnaccounted(orphan));
+      expect(journal.unaccounted()).toEqual([orphan]);
+      const later = {
+        ...orphan,
+        lastSeenAt: NOON + 1,
+        timesSeen: 2,
+        destroyAskedAt: NOON + 2,
+        goneAt: NOON + 3,
+      };
+      journal.write('t', (writer) => writer.saveUnaccounted(later));
+      expect(journal.unaccounted()).toEqual([later]);
+      journal.write('t', (writer) => writer.removeUnaccounted('o'));
+      expect(journal.unaccounted()).toEqual([]);
     });
 
     it('hands an order back once and lists it until the coordinator took note', async () => {
