@@ -13,7 +13,7 @@ import {
   RenewLease,
   ReturnWork,
 } from '@dc/shared/wire/agent';
-import { closed, listOf, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/schema-parts';
+import { closed, listOf, ListQuery, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/schema-parts';
 import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
 import { findHead } from '../evidence/record-store.ts';
@@ -24,7 +24,7 @@ import { saveCapacity } from './agent-capacity.ts';
 import { revokeAgent, saveHeartbeat } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
 import { registerAgent } from './register-agent.ts';
-import { leaseWork, renewLease, returnWork } from './work-service.ts';
+import { endUnserved, leaseWork, renewLease, returnWork } from './work-service.ts';
 import { listLeasable, listPending } from './work-store.ts';
 
 const LEASES_MAX_DEFAULT = 10;
@@ -65,6 +65,8 @@ function identityRoutes(context: Context): Route[] {
         const agent = agentOf(principal);
         await saveHeartbeat(trx, agent.publicKey, { at: now, body });
         await saveCapacity(trx, agent.publicKey, body, now);
+        if (body.draining === true || body.maintenance_until !== undefined)
+          await endUnserved(context, trx, agent.poolId);
         const worker = { agentKey: agent.publicKey, poolId: agent.poolId, now };
         const head = await findHead(trx, agent.publicKey);
         return {
@@ -171,14 +173,17 @@ function pendingRoutes(context: Context): Route[] {
       url: `/api/v1/providers/:pubkey/contracts/${name}`,
       permission: ['provider', 'agent:fetch_contracts'],
       summary: `The provider’s contracts with open work of the kind ${kind}.`,
-      schema: { params: ProviderParams, response: listOf(PendingProvision) },
+      schema: { params: ProviderParams, query: closed(ListQuery), response: listOf(PendingProvision) },
       errors: ['PERMISSION_DENIED'],
-      async handle({ params, principal }) {
+      async handle({ params, query: { limit = 50, cursor: after = '' }, principal }) {
         if (providerOf(principal) !== params.pubkey) {
           throw new AppError('PERMISSION_DENIED', 'This is another provider’s list.');
         }
-        const rows = await listPending(context.db.read, params.pubkey, kind, 200);
-        const items = rows.map((row) => ({
+        const filter = { providerPubkey: params.pubkey, kind, after, limit: limit + 1 };
+        const rows = await listPending(context.db.read, filter);
+        const page = rows.slice(0, limit);
+        const next = rows.length > limit ? (page.at(-1)?.id ?? null) : null;
+        const items = page.map((row) => ({
           order_id: row.id,
           contract_id: row.contract_id,
           offering_id: row.offering_id,
@@ -186,7 +191,7 @@ function pendingRoutes(context: Context): Route[] {
           since: toTimestamp(row.created_at),
           leased_to: row.state === 'leased' ? row.leased_by : null,
         }));
-        return { status: 200, body: { items, next_cursor: null } };
+        return { status: 200, body: { items, next_cursor: next } };
       },
     });
   return [pending('pending-provision', 'provision'), pending('pending-password-reset', 'reset_password')];

@@ -18,6 +18,7 @@ import {
   findLiveWork,
   findWork,
   listLeasable,
+  listUnbound,
   noteHandBack,
   updateWork,
   type WorkRow,
@@ -30,6 +31,9 @@ const RETURN_PAUSE_MS = 5_000;
 
 /** Handed back for these, an order will not be taken by the same agent soon. The backend may answer again any moment. */
 const UNABLE: readonly WireReturnWork['code'][] = ['capacity', 'unsupported', 'maintenance', 'refused'];
+
+// In one write; the next heartbeat goes on.
+const UNBOUND_MAX = 100;
 
 /** Leases up to `max` items to the agent, each with a freshly signed order. */
 export async function leaseWork(
@@ -181,7 +185,15 @@ export async function returnWork(
   await context.signals.emit(trx, 'pool', work.pool_id);
 }
 
-/** Fails the contract where every agent that could have served it has said that it cannot: waiting helps nobody. */
+/** Ends what nobody has taken and, with an agent of the pool taking no new work any more, nobody will. */
+export async function endUnserved(context: Context, trx: Transaction, poolId: string): Promise<void> {
+  for (const work of await listUnbound(trx, poolId, UNBOUND_MAX)) {
+    const contract = await findContract(trx, work.contract_id);
+    if (contract !== null) await failUnserved(context, trx, contract, work);
+  }
+}
+
+/** Ends the contract where every agent that could have served it has said that it cannot: waiting helps nobody. */
 async function failUnserved(
   context: Context,
   trx: Transaction,
@@ -192,9 +204,9 @@ async function failUnserved(
   const now = context.clock.now();
   const asked = { id: work.id, poolId: work.pool_id, codes: UNABLE, since: now - contracts.acceptTimeoutMs };
   if (await isAnyoneLeft(trx, asked, { now, offlineAfterMs: agents.offlineAfterMs })) return;
-  const reason = 'No agent of the provider can serve it: each of them handed the order back.';
+  const reason = 'No agent of the provider can serve it now.';
   await moveContract(context, trx, contract, {
-    event: 'fail',
+    event: contract.state === 'accepted' ? 'reject' : 'fail',
     actor: 'system',
     reason,
     set: undelivered('OFFERING_UNSERVED', reason),

@@ -115,6 +115,20 @@ function isDraining({ agentKey, now }: Worker): RawBuilder<SqlBool> {
     and (draining = 1 or maintenance_until_at > ${now}))`;
 }
 
+/** Orders to provision that no agent of the pool holds or is bound to, oldest first. */
+export function listUnbound(reader: Reader, poolId: string, limit: number): Promise<WorkRow[]> {
+  return reader
+    .selectFrom('work')
+    .selectAll()
+    .where('pool_id', '=', poolId)
+    .where('state', '=', 'open')
+    .where('kind', '=', 'provision')
+    .where('agent_key', 'is', null)
+    .orderBy('created_at')
+    .limit(limit)
+    .execute();
+}
+
 /** Notes that an agent cannot do an item, and has made nothing for it. */
 export async function noteHandBack(
   trx: Transaction,
@@ -133,8 +147,16 @@ export async function updateWork(trx: Transaction, id: string, change: Partial<W
   await trx.updateTable('work').set(change).where('id', '=', id).execute();
 }
 
-/** What is open or leased in a pool, for people and for polling. */
-export function listPending(reader: Reader, providerPubkey: string, kind: OrderKind, limit: number) {
+/** One page of a provider's pending work of one kind. `after`: the id of the last item of the page before. */
+export interface PendingFilter {
+  providerPubkey: string;
+  kind: OrderKind;
+  after: string;
+  limit: number;
+}
+
+/** What is open or leased in a provider's pools, oldest first, for people and for polling. */
+export function listPending(reader: Reader, { providerPubkey, kind, after, limit }: PendingFilter) {
   return reader
     .selectFrom('work')
     .innerJoin('contracts', 'contracts.id', 'work.contract_id')
@@ -150,7 +172,8 @@ export function listPending(reader: Reader, providerPubkey: string, kind: OrderK
     .where('contracts.provider_pubkey', '=', providerPubkey)
     .where('work.kind', '=', kind)
     .where('work.state', 'in', ['open', 'leased'])
-    .orderBy('work.created_at')
+    .where('work.id', '>', after)
+    .orderBy('work.id')
     .limit(limit)
     .execute();
 }

@@ -253,6 +253,23 @@ describe('an agent that takes no new work', () => {
 });
 
 describe('an order that nobody can serve', () => {
+  it('ends at once when the last agent of the pool begins to drain, unless it has been taken', async () => {
+    const market = await openMarket();
+    const other = await addAgent(market, 'other');
+    const taken = await rentAndLease(market);
+    const { id } = await rent(market);
+    await market.agent.beat({ draining: true });
+    expect(await look(market, id)).toMatchObject({ state: 'accepted' });
+    await other.beat({ maintenance_until: '2100-01-01T00:00:00.000Z' });
+    expect(await look(market, id)).toMatchObject({
+      state: 'rejected',
+      release: 'none',
+      last_error: { code: 'OFFERING_UNSERVED' },
+    });
+    expect(await settledMoney(market, id)).toMatchObject({ released: 0n, refunded: 100_000_000n });
+    expect(await look(market, taken.id)).toMatchObject({ state: 'provisioning' });
+  });
+
   it('fails at once when every agent has said so, with its money back and the reason', async () => {
     const market = await openMarket();
     const other = await addAgent(market, 'other');

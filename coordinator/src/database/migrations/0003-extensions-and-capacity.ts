@@ -25,6 +25,8 @@ const STATEMENTS: readonly string[] = [
   `alter table agents add column maintenance_until_at bigint`,
   // What the live contracts of a pool take of its capacity, kept like places_taken.
   ...SIZES.map((size) => `alter table pools add column taken_${size} bigint not null default 0`),
+  // Cheapest first, a page at a time: whether there is room is asked for those of the page only.
+  `create index offerings_price on offerings (price_per_hour_e9s, id) where retired_at is null`,
   `create index contracts_agent on contracts (agent_key) where place_held = 1`,
   `update pools set ${SIZES.map((size) => `taken_${size} = ${liveSum(size)}`).join(', ')}`,
 ];
