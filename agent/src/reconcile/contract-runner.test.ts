@@ -310,7 +310,8 @@ describe('Work that must wait for a person', () => {
   });
 
   it('is a release while destruction is paused', async () => {
-    const world = await newWorld({ destructionsPerHour: 0 });
+    const world = await newWorld();
+    world.destructionsPerHour = 0;
     const life = world.start();
     life.receive(anOrder());
     await life.rest();

@@ -1,5 +1,6 @@
 /** Crashes at every journal write and around every outside call (I4), enumerated and not sampled. */
 import type { RecordPayload } from '@dc/shared/evidence/record';
+import { confirmReleases } from '../breaker/destruction-breaker.ts';
 import { describe, expect, it } from 'vitest';
 import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
 import { settle } from '@dc/shared/testing/manual-clock';
@@ -58,6 +59,26 @@ const SCENARIOS: Scenario[] = [
       life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
     },
     check: (life, world) => expectEnd(life, world, { kinds: ['provisioned', 'destroyed'], instances: 0 }),
+  },
+  {
+    name: 'a release that the breaker holds back until it is confirmed',
+    prepare: (world) => void (world.destructionsPerHour = 0),
+    play: async (life, world) => {
+      life.receive(anOrder());
+      await life.rest();
+      life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+      await life.rest();
+      const waiting = life.journal.pausedReleases().map(({ sagaId }) => sagaId);
+      // Confirmed in this life or in the one before: otherwise nothing may be gone.
+      const wasConfirmed = life.journal.contract(CONTRACT_ID)?.instance?.phase === 'destroyed';
+      expect(wasConfirmed || waiting.length === 0 || world.backend.objects.size === 1).toBe(true);
+      confirmReleases(life.journal, waiting, world.clock.now());
+      life.runner.nudgeAll();
+    },
+    check: (life, world) => {
+      expectEnd(life, world, { kinds: ['provisioned', 'destroyed'], instances: 0 });
+      expect(life.journal.pausedReleases()).toEqual([]);
+    },
   },
   {
     name: 'a release while the instance is being made',

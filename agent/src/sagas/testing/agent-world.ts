@@ -36,7 +36,6 @@ export interface WorldOptions {
   readonly wrap?: (definition: SagaDefinition) => SagaDefinition;
   readonly slots?: number;
   readonly instancesMax?: number;
-  readonly destructionsPerHour?: number;
 }
 
 type Moment = (label: string) => void;
@@ -57,6 +56,8 @@ export class AgentWorld {
   sshAnswers = true;
   /** The host key fingerprint that they show; null for each one's own. */
   answersWith: string | null = null;
+  /** How many instances releases may destroy within an hour, for lives that start from now on. */
+  destructionsPerHour = 3;
   /** Called before a probe, to make something happen during the wait. */
   onProbe: () => void = () => undefined;
 
@@ -156,7 +157,7 @@ export class Life {
     const services = { journal: this.journal, clock, random, log, onOutbox };
     const breaker = new DestructionBreaker({
       ...services,
-      destructionsPerHour: world.options.destructionsPerHour ?? 3,
+      destructionsPerHour: world.destructionsPerHour,
     });
     this.engine = new SagaEngine(
       { ...services, agentKey: AGENT_KEY, environment: ENVIRONMENT, mayDestroy: breaker.mayDestroy },
