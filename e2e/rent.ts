@@ -21,6 +21,12 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
+  if (!/^https?:$/.test(URL.parse(values.url)?.protocol ?? '')) {
+    process.stderr.write(
+      `--url takes an address such as http://127.0.0.1:8787, not "${values.url}".\n\n${USAGE}`,
+    );
+    return 2;
+  }
   const report = await rentOnce(values.url, (stage) => {
     if (!values.json) process.stdout.write(`  ${stage.name.padEnd(16)} ${formatMs(stage.duration_ms)}\n`);
   });
@@ -48,9 +54,14 @@ try {
   process.exitCode = await main();
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
-  const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
-  process.stderr.write(`The rental failed: ${message}${cause}\n`);
-  if (!(error instanceof ProblemError))
-    process.stderr.write('Is the system running? Start it with: npm start\n');
-  process.exitCode = 1;
+  if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) {
+    process.stderr.write(`${message}\n\n${USAGE}`);
+    process.exitCode = 2;
+  } else {
+    const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
+    process.stderr.write(`The rental failed: ${message}${cause}\n`);
+    if (!(error instanceof ProblemError))
+      process.stderr.write('Is the system running? Start it with: npm start\n');
+    process.exitCode = 1;
+  }
 }

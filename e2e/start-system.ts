@@ -2,36 +2,26 @@
  * Runs the whole system on loopback for a person or a test: a coordinator, and one agent registered by a real setup
  * token, each a process of its own. What is in the data folder is carried on with.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  openSync,
-  closeSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { seedFromHex, SigningKey } from '@dc/shared/crypto/ed25519';
 import type { WireOffering } from '@dc/shared/wire/offering';
+import { ChildProgram, endLeftovers } from './child-program.ts';
+import { TOML_HEAD } from './data-folder.ts';
 import { setUpDemoProvider } from './demo-provider.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const READY_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 20_000;
 
 /** Which release to run: the sources, or the folder that `npm run build` made. */
 export interface SystemOptions {
   dataDir: string;
   port: number;
-  /** Deletes the data folder first. */
-  fresh?: boolean;
-  /** Restarts a program that ends by itself. Tests that kill one on purpose leave this off. */
-  supervise?: boolean;
+  /** Gets a line when a program ended by itself after the start, and is started again. Without it nothing is. */
+  onRestart?: (line: string) => void;
   /** TOML tables instead of the demonstration's own rate limits (for a benchmark, say). */
   coordinatorToml?: string;
   /** Where /metrics is served; any port unless given. */
@@ -64,28 +54,21 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
   const dataDir = resolve(options.dataDir);
   const url = `http://127.0.0.1:${String(options.port)}`;
   await endLeftovers(dataDir);
-  if (options.fresh) rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
 
   const programs = options.programs ?? { coordinator: 'coordinator/src/main.ts', agent: 'agent/src/main.ts' };
-  const supervise = options.supervise ?? false;
   const coordinatorConfig = join(dataDir, 'coordinator.toml');
   const agentConfig = join(dataDir, 'agent', 'dc-agent.toml');
   writeFileSync(coordinatorConfig, coordinatorToml(options, url, dataDir));
   const providerKey = SigningKey.fromSeed(loadSeed(join(dataDir, 'provider.key')));
 
-  const coordinator = new ChildProgram(
-    'coordinator',
-    dataDir,
-    [programs.coordinator, 'serve', '--config', coordinatorConfig],
-    supervise,
-  );
-  const agent = new ChildProgram(
-    'agent',
-    dataDir,
-    [programs.agent, 'run', '--config', agentConfig],
-    supervise,
-  );
+  const coordinator = new ChildProgram('coordinator', dataDir, [
+    programs.coordinator,
+    'serve',
+    '--config',
+    coordinatorConfig,
+  ]);
+  const agent = new ChildProgram('agent', dataDir, [programs.agent, 'run', '--config', agentConfig]);
   const system: RunningSystem = {
     url,
     providerKey: providerKey.publicKey,
@@ -105,6 +88,7 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
     allowManyEnds(agentConfig);
     agent.start();
     await system.untilReady();
+    for (const program of [coordinator, agent]) program.onRestart = options.onRestart ?? null;
     return system;
   } catch (error) {
     await system.stop();
@@ -155,7 +139,7 @@ function allowManyEnds(agentConfig: string): void {
 }
 
 function coordinatorToml(options: SystemOptions, url: string, dataDir: string): string {
-  return `# Written by npm start at every start.
+  return `${TOML_HEAD} at every start.
 environment = "demo"
 public_url = "${url}"
 data_dir = ${JSON.stringify(dataDir)}
@@ -185,114 +169,6 @@ per_address = 3000`;
 function loadSeed(file: string): Uint8Array {
   if (!existsSync(file)) writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
   return seedFromHex(readFileSync(file, 'utf8'));
-}
-
-class ChildProgram implements Program {
-  readonly name: string;
-  readonly #dataDir: string;
-  readonly #args: string[];
-  readonly #supervise: boolean;
-  #child: ChildProcess | null = null;
-  #stopping = false;
-  #restarts = 0;
-
-  constructor(name: string, dataDir: string, args: string[], supervise: boolean) {
-    this.name = name;
-    this.#dataDir = dataDir;
-    this.#args = args;
-    this.#supervise = supervise;
-  }
-
-  get pid(): number | undefined {
-    return this.#child?.pid;
-  }
-
-  get hasEnded(): boolean {
-    return this.#child === null || this.#child.exitCode !== null || this.#child.signalCode !== null;
-  }
-
-  start(): void {
-    this.#stopping = false;
-    const log = openSync(join(this.#dataDir, `${this.name}.log`), 'a');
-    // A group of its own: Ctrl-C reaches only us, and we end the two in order.
-    const child = spawn(process.execPath, this.#args, {
-      cwd: ROOT,
-      stdio: ['ignore', log, log],
-      detached: true,
-    });
-    closeSync(log);
-    this.#child = child;
-    writeFileSync(join(this.#dataDir, `${this.name}.pid`), String(child.pid));
-    child.once('exit', () => {
-      if (this.#stopping || !this.#supervise) return;
-      this.#restarts += 1;
-      setTimeout(
-        () => {
-          if (!this.#stopping) this.start();
-        },
-        Math.min(200 * 2 ** this.#restarts, 10_000),
-      );
-    });
-  }
-
-  async kill(): Promise<void> {
-    await this.#end('SIGKILL');
-  }
-
-  async stop(): Promise<void> {
-    await this.#end('SIGTERM');
-  }
-
-  /** The end of the program's log, for an error message. */
-  logTail(): string {
-    const file = join(this.#dataDir, `${this.name}.log`);
-    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(-15).join('\n') : '';
-  }
-
-  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    this.#stopping = true;
-    const child = this.#child;
-    if (child === null || this.hasEnded) return;
-    const ended = new Promise<void>((resolve) =>
-      child.once('exit', () => {
-        resolve();
-      }),
-    );
-    child.kill(signal);
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await ended;
-    clearTimeout(timer);
-    rmSync(join(this.#dataDir, `${this.name}.pid`), { force: true });
-  }
-}
-
-/** Ends what an earlier run left behind when it was killed itself. Only processes that run from this data folder. */
-export async function endLeftovers(dataDir: string): Promise<void> {
-  for (const name of ['agent', 'coordinator']) {
-    const file = join(dataDir, `${name}.pid`);
-    if (!existsSync(file)) continue;
-    const pid = Number(readFileSync(file, 'utf8'));
-    const commandLine = `/proc/${String(pid)}/cmdline`;
-    if (existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(dataDir)) {
-      process.kill(pid, 'SIGKILL');
-      while (!hasLetGo(pid)) await delay(10); // SIGKILL cannot be refused.
-    }
-    rmSync(file, { force: true });
-  }
-}
-
-/**
- * Whether a killed process has closed its sockets. Its command line goes before that, and its first thread may be a
- * zombie while the others still hold them.
- */
-function hasLetGo(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-    const isZombie = /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-    return isZombie && readdirSync(`/proc/${String(pid)}/task`).length <= 1;
-  } catch {
-    return true; // It is gone altogether.
-  }
 }
 
 async function untilAnswers(url: string, program: ChildProgram): Promise<void> {

@@ -24,7 +24,7 @@ beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'dc-browser-'));
   const dataDir = path.join(folder, 'data');
   [system, browser, identity] = await Promise.all([
-    startSystem({ dataDir, port: await freePort(), fresh: true }),
+    startSystem({ dataDir, port: await freePort() }),
     openBrowser(),
     makeSshIdentity(),
   ]);
