@@ -25,12 +25,16 @@ const TARGETS = {
   test: ['node', 'scripts/test.ts'],
   check: ['node', 'scripts/test.ts', '--lane', 'check'],
   bench: ['node', 'e2e/bench/main.ts'],
+  simulate: ['node', 'e2e/simulation/main.ts'],
   docs: ['node', 'scripts/generate-docs.ts'],
   build: ['node', 'installer/build-release.ts'],
   agent: ['node', 'agent/src/main.ts'],
   coordinator: ['node', 'coordinator/src/main.ts'],
   exec: [],
 };
+
+const PARENT_CHECK_MS = 1_000;
+const PARENT = process.ppid;
 
 /**
  * Runs the target in the foreground and resolves to the exit code to end with.
@@ -44,6 +48,7 @@ function runTarget(root, runtime, program, args) {
   return new Promise((resolve) => {
     const env = environmentFor(runtime);
     env.PATH = [path.join(root, 'node_modules', '.bin'), env.PATH].join(path.delimiter);
+    env.DC_LAUNCHER_PID = String(process.pid); // So that the target can notice when this process is killed.
     const child = spawn(program === 'node' ? runtime.node : program, args, {
       cwd: root,
       env,
@@ -61,6 +66,13 @@ function runTarget(root, runtime, program, args) {
       handedOn.add(signal);
     };
     process.on('SIGINT', forward).on('SIGTERM', forward).on('SIGHUP', forward);
+    // npm's shell does not hand on the signal that ends npm and itself: its end is the only sign. Without npm nobody
+    // is watched: the shell of nohup or setsid may end and leave us running.
+    if (process.env.npm_lifecycle_event) {
+      setInterval(() => {
+        if (process.ppid !== PARENT) forward('SIGTERM');
+      }, PARENT_CHECK_MS).unref();
+    }
     child.on('error', (error) => {
       console.error(`${program} could not be started: ${error.message}`);
       resolve(127);

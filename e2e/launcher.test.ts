@@ -55,6 +55,14 @@ function writeLockFile(version: string): void {
   writeFileSync(path.join(project, 'package-lock.json'), JSON.stringify(lock));
 }
 
+/** Gives the project its `npm start`, and returns its folder. */
+function describeForNpm(): string {
+  const scripts = { start: 'node launch.mjs start' };
+  const description = { name: 'project', version: '1.0.0', type: 'module', scripts };
+  writeFileSync(path.join(project, 'package.json'), JSON.stringify(description));
+  return project;
+}
+
 /** What `npm start` runs. */
 function writeTarget(source: string): void {
   writeFileSync(path.join(project, 'e2e', 'start.ts'), source);
@@ -69,6 +77,8 @@ interface Ended {
 interface Running {
   child: ChildProcess;
   ended: Promise<Ended>;
+  /** The standard output so far. */
+  shown(): string;
   /** Resolves when stdout or stderr has shown this text. */
   hasShown(text: string): Promise<void>;
 }
@@ -92,6 +102,7 @@ function watch(child: ReturnType<typeof spawn>): Running {
   return {
     child,
     ended: new Promise((resolve) => child.on('close', (code) => resolve({ ...result, code }))),
+    shown: () => result.stdout,
     hasShown: (text) =>
       new Promise((resolve) => {
         const look = (): void => {
@@ -166,15 +177,31 @@ describe('a signal', () => {
     expect((await ended).stdout).toBe('ready\ndrained SIGTERM\n');
   });
 
+  it('to npm alone reaches the target, though npm’s shell hands nothing on', async () => {
+    writeTarget(COUNTING_TARGET);
+    const npm = watch(spawn('npm', ['start'], { cwd: describeForNpm(), detached: true }));
+    await npm.hasShown('ready');
+    npm.child.kill('SIGTERM');
+    expect((await npm.ended).stdout).toContain('drained SIGTERM\n'); // All that hold the output have ended.
+  });
+
+  it('is not made up when the shell that started the launcher ends, as with setsid', async () => {
+    writeTarget(COUNTING_TARGET);
+    const command = `"${process.execPath}" launch.mjs start & echo "pid $!"; sleep 0.1`;
+    const env = { ...OFFLINE, npm_lifecycle_event: '' };
+    const shell = watch(spawn('sh', ['-c', command], { cwd: project, env }));
+    await shell.hasShown('ready');
+    await pause(1_500); // Longer than the launcher takes to notice.
+    process.kill(Number(/pid (\d+)/.exec(shell.shown())?.[1]), 'SIGINT');
+    expect((await shell.ended).stdout).toContain('drained SIGINT\n');
+  });
+
   // `script` gives a program a terminal; its options differ outside Linux.
   it.runIf(process.platform === 'linux' && existsSync('/usr/bin/script'))(
     'by Ctrl-C in a terminal reaches the target once, through npm too',
     async () => {
       writeTarget(COUNTING_TARGET);
-      const scripts = { start: 'node launch.mjs start' };
-      const description = { name: 'project', version: '1.0.0', type: 'module', scripts };
-      writeFileSync(path.join(project, 'package.json'), JSON.stringify(description));
-      const terminal = watch(spawn('script', ['-qec', 'npm start', '/dev/null'], { cwd: project }));
+      const terminal = watch(spawn('script', ['-qec', 'npm start', '/dev/null'], { cwd: describeForNpm() }));
       await terminal.hasShown('ready');
       terminal.child.stdin?.write('\x03');
       expect((await terminal.ended).stdout).toMatch(/drained SIGINT\r?\n/);
