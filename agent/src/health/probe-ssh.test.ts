@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import ssh2 from 'ssh2';
 import { isAppError } from '@dc/shared/errors';
@@ -5,6 +6,7 @@ import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../lib/system-clock.ts';
 import { ManualClock } from '@dc/shared/testing/manual-clock';
+import { describeHostKey, openSshPrivateKey, publicKeyOfSeed } from '../provisioners/ssh-host-key.ts';
 import { probeSshOn, readHostKey } from './probe-ssh.ts';
 import { readBanner } from './read-banner.ts';
 
@@ -18,7 +20,9 @@ afterEach(async () => {
 
 /** A real SSH server with a new host key that lets nobody in. */
 async function sshServer(): Promise<{ port: number; hostKey: string; logins: string[] }> {
-  const { private: pem, public: line } = ssh2.utils.generateKeyPairSync('ed25519');
+  const seed = randomBytes(32);
+  const pem = openSshPrivateKey(seed);
+  const line = describeHostKey(publicKeyOfSeed(seed)).hostKey;
   const logins: string[] = [];
   const server = new ssh2.Server({ hostKeys: [pem] }, (client) => {
     client.on('error', () => undefined);

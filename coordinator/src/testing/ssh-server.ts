@@ -15,9 +15,12 @@ export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa';
 const BITS = { ed25519: {}, ecdsa: { bits: 256 }, rsa: { bits: 2048 } };
 
 export function makeHostKey(type: HostKeyType = 'ed25519'): HostKey {
-  const pair = ssh2.utils.generateKeyPairSync(type as 'rsa', BITS[type] as { bits: number });
-  const parsed = ssh2.utils.parseKey(pair.private);
-  if (parsed instanceof Error) throw parsed;
+  let parsed: ParsedKey | Error;
+  do {
+    // Now and then ssh2 writes a key that it cannot read itself.
+    const pair = ssh2.utils.generateKeyPairSync(type as 'rsa', BITS[type] as { bits: number });
+    parsed = ssh2.utils.parseKey(pair.private);
+  } while (parsed instanceof Error);
   return { parsed, line: `${parsed.type} ${parsed.getPublicSSH().toString('base64')}` };
 }
 
