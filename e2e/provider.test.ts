@@ -1,7 +1,7 @@
 /** What a provider does, with nothing but the commands of dc-agent: register, offer, make a token, set an agent up. */
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { WireOffering } from '@dc/shared/wire/offering';
@@ -9,7 +9,9 @@ import { startTestSystem, temporaryFolder } from './testing/system-under-test.ts
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..');
-const agent = (...args: string[]) => run(process.execPath, ['agent/src/main.ts', ...args], { cwd: ROOT });
+const agent = (...args: string[]) => agentIn(ROOT, process.env, ...args);
+const agentIn = (cwd: string, env: NodeJS.ProcessEnv, ...args: string[]) =>
+  run(process.execPath, [join(ROOT, 'agent', 'src', 'main.ts'), ...args], { cwd, env });
 
 async function inStock(url: string, title: string): Promise<boolean> {
   const response = await fetch(`${url}/api/v1/offerings?in_stock=true`);
@@ -75,6 +77,49 @@ describe('a provider', () => {
       stderr: expect.stringContaining('GRANT_USED') as string,
     });
     expect(existsSync(join(folder, 'other', 'dc-agent.toml'))).toBe(false);
+  });
+
+  it('has its key in its own settings, wherever it registers from, and is told where', async () => {
+    const { url } = await startTestSystem();
+    const [home, here] = [temporaryFolder(), temporaryFolder()];
+    const key = join(home, '.config', 'dc-agent', 'provider.key');
+    const env = { ...process.env, HOME: home, XDG_CONFIG_HOME: '' };
+    const connection = ['--coordinator', url];
+    // Without a key: what is missing, and what to do.
+    await expect(agentIn(here, env, 'provider', 'token', ...connection)).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        /provider\.key is missing[^]*--key[^]*dc-agent provider register/,
+      ) as string,
+    });
+    const identity = ['--name', 'Ann', '--country', 'FR'];
+    const registered = await agentIn(here, env, 'provider', 'register', ...connection, ...identity);
+    expect(registered.stdout).toContain(`Made the provider's key: ${key}.`);
+    expect([statSync(key).mode & 0o777, statSync(dirname(key)).mode & 0o777]).toEqual([0o600, 0o700]);
+    expect(readdirSync(here)).toEqual([]);
+    const token = await agentIn(here, env, 'provider', 'token', ...connection);
+    expect(token.stdout).toMatch(/^dcs_/);
+  });
+
+  it('can keep its settings elsewhere, and has no key made for a command that cannot work', async () => {
+    const config = temporaryFolder();
+    const env = { ...process.env, XDG_CONFIG_HOME: config };
+    const register = ['provider', 'register', '--name', 'Ann', '--country', 'FR'];
+    await expect(agentIn(ROOT, env, ...register)).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--coordinator is missing') as string,
+    });
+    expect(readdirSync(config)).toEqual([]);
+    // Nobody listens on port 9: the key is made, the call fails.
+    await expect(agentIn(ROOT, env, ...register, '--coordinator', 'http://127.0.0.1:9')).rejects.toThrow();
+    expect(existsSync(join(config, 'dc-agent', 'provider.key'))).toBe(true);
+    const homeless = { ...process.env, HOME: '', XDG_CONFIG_HOME: '' };
+    await expect(
+      agentIn(ROOT, homeless, ...register, '--coordinator', 'http://127.0.0.1:9'),
+    ).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('name the key with --key') as string,
+    });
   });
 
   it('is told what is missing, and what an amount looks like', async () => {

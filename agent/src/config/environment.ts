@@ -1,4 +1,5 @@
 /** What the agent reads from its environment: all of it, and nothing else does. */
+import { isAbsolute, join } from 'node:path';
 
 /** The parts of the environment that mean something to us. */
 export interface Environment {
@@ -8,6 +9,8 @@ export interface Environment {
   readonly watchdogMs: number | null;
   /** Where programs are found. */
   readonly path: string;
+  /** Where the person who runs a command keeps the settings of programs: $XDG_CONFIG_HOME, or ~/.config. Null without a home. */
+  readonly userConfigDir: string | null;
   /** https://no-color.org: any text at all means no colour. */
   readonly noColor: boolean;
 }
@@ -22,6 +25,13 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     notifySocket: notifySocket === '' ? null : notifySocket,
     watchdogMs: isForUs && watchdogMs > 0 ? watchdogMs : null,
     path: env['PATH'] ?? '/usr/bin:/bin',
+    userConfigDir: userConfigDir(env),
     noColor: (env['NO_COLOR'] ?? '') !== '',
   };
+}
+
+function userConfigDir(env: NodeJS.ProcessEnv): string | null {
+  const { XDG_CONFIG_HOME: config = '', HOME: home = '' } = env;
+  if (isAbsolute(config)) return config; // A relative one is to be ignored, says its specification.
+  return isAbsolute(home) ? join(home, '.config') : null;
 }

@@ -1,6 +1,6 @@
 /** `dc-agent provider …`: what a provider does before there is an agent: register, offer, get a setup token. */
 import { existsSync, mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
@@ -15,8 +15,9 @@ const CONNECTION = [
   { flags: '--coordinator <url>', description: 'the address of the coordinator' },
   {
     flags: '--key <file>',
-    description: 'the provider’s own key: keep it off the machines that agents run on',
-    defaultValue: 'provider.key',
+    description:
+      'the provider’s own key: keep it off the machines that agents run on (default: dc-agent/provider.key in ' +
+      '$XDG_CONFIG_HOME or ~/.config)',
   },
 ] as const;
 const POOL = { flags: '--pool <id>', description: 'which pool, where there are several' } as const;
@@ -34,9 +35,10 @@ export const providerRegisterCommand: Command = {
   async run(input, world) {
     const name = required(input, 'name');
     const country = required(input, 'country');
-    const file = textOption(input, 'key') ?? 'provider.key';
+    required(input, 'coordinator'); // Before a key is made for nothing.
+    const file = keyFile(input, world);
     if (!existsSync(file)) {
-      mkdirSync(dirname(file), { recursive: true });
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
       writeFileAtomically(file, `${toHex(world.random.bytes(32))}\n`);
       world.print(`Made the provider's key: ${file}. Back it up; nobody can restore it.`);
     }
@@ -120,7 +122,13 @@ async function withApi(
   work: (api: ProviderApi, key: SigningKey) => Promise<void>,
 ): Promise<number> {
   const url = required(input, 'coordinator');
-  const key = SigningKey.fromSeed(readSecretFile(textOption(input, 'key') ?? 'provider.key'));
+  const file = keyFile(input, world);
+  if (!existsSync(file)) {
+    throw new AppError('KEY_FILE_INVALID', `The provider's key ${file} is missing.`, {
+      remedy: 'Name it with --key; or become a provider: dc-agent provider register',
+    });
+  }
+  const key = SigningKey.fromSeed(readSecretFile(file));
   const { ProviderApi } = await import('./provider-api.ts');
   const api = new ProviderApi({ url, key, clock: world.clock, random: world.random });
   try {
@@ -129,6 +137,16 @@ async function withApi(
   } finally {
     await api.close();
   }
+}
+
+/** Never in the current folder by itself: in a git checkout a private key would soon be published. */
+function keyFile(input: CommandInput, world: CommandWorld): string {
+  const named = textOption(input, 'key');
+  if (named !== null) return named;
+  const { userConfigDir } = world.environment;
+  if (userConfigDir === null)
+    throw new AppError('COMMAND_USAGE', 'There is no HOME: name the key with --key.');
+  return join(userConfigDir, 'dc-agent', 'provider.key');
 }
 
 function required(input: CommandInput, name: string): string {
