@@ -1,6 +1,8 @@
 /** Tells the coordinator which orders go back, until it knows. */
 import type { Clock } from '@dc/shared/clock';
 import { isAppError } from '@dc/shared/errors';
+import { RETURN_DETAIL_MAX } from '@dc/shared/wire/agent';
+import { toPlainText } from '@dc/shared/wire/schema-parts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Log } from '../lib/log.ts';
@@ -25,7 +27,8 @@ export function returnTurn({ journal, coordinator, contact, clock, log }: Return
     const waiting = journal.undeliveredReturns(BATCH_MAX);
     for (const order of waiting) {
       if (order.returned === null) continue;
-      const { code, detail, nothingMade } = order.returned;
+      const { code, nothingMade } = order.returned;
+      const detail = toPlainText(order.returned.detail, RETURN_DETAIL_MAX);
       const body = { epoch: order.epoch, code, detail, nothing_made: nothingMade };
       try {
         await coordinator.returnWork(order.orderId, body, signal);

@@ -5,7 +5,8 @@
 import { type AppError, isAppError } from '@dc/shared/errors';
 import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
-import type { WireLease } from '@dc/shared/wire/agent';
+import { RETURN_DETAIL_MAX, type WireLease } from '@dc/shared/wire/agent';
+import { toPlainText } from '@dc/shared/wire/schema-parts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { Journal } from '../journal/journal.ts';
 import { jittered } from '../lib/backoff.ts';
@@ -145,7 +146,8 @@ export class WorkLoop {
     log.error({ order_id, contract_id, detail: error.message, remedy: error.remedy }, 'order.refused');
     const view = journal.contract(contract_id);
     const nothing_made = view === null || hasMadeNothing(view, null);
-    const body = { epoch, code: 'refused' as const, detail: error.message, nothing_made };
+    const detail = toPlainText(error.message, RETURN_DETAIL_MAX);
+    const body = { epoch, code: 'refused' as const, detail, nothing_made };
     try {
       await coordinator.returnWork(order_id, body, signal);
     } catch (failure) {

@@ -1,5 +1,6 @@
 /** The calls about accounts and their keys. */
 import { Type } from 'typebox';
+import { parsePublicKey } from '@dc/shared/crypto/public-key';
 import { AppError } from '@dc/shared/errors';
 import { Account, AddKey, CreateAccount } from '@dc/shared/wire/account';
 import { closed, PublicKey } from '@dc/shared/wire/schema-parts';
@@ -23,10 +24,12 @@ export function accountRoutes(context: Context): Route[] {
       idempotency: 'optional',
       async handle({ body, principal, now }, trx) {
         if (principal.kind !== 'key') throw new Error('the route admits only keys');
-        if (body.public_key !== principal.publicKey)
+        if (body.public_key !== principal.publicKey) {
+          parsePublicKey(body.public_key);
           throw new AppError('REQUEST_INVALID', 'The account’s key must sign the request.', {
             fields: [{ pointer: '/public_key', detail: 'must be the key that signs the request' }],
           });
+        }
         const wanted = {
           publicKey: body.public_key,
           username: body.username ?? null,

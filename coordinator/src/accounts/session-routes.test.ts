@@ -109,6 +109,19 @@ describe('logging in', () => {
     expect((await ask(key.publicKey)).body['code']).toBe('KEY_REVOKED');
   });
 
+  it('is refused for a key whose signatures anybody can forge', async () => {
+    const weak = { public_key: `01${'0'.repeat(62)}` };
+    const forged = { ...weak, challenge: 'x', signature: `01${'0'.repeat(126)}` };
+    for (const [path, body] of [
+      ['/sessions/challenge', weak],
+      ['/sessions', forged],
+    ] as const)
+      expect(await coordinator.client.post(path, body)).toMatchObject({
+        status: 400,
+        body: { code: 'KEY_WEAK' },
+      });
+  });
+
   it('from another site’s page is refused, so that nobody is logged in as somebody else', async () => {
     const challenge = await askChallenge();
     const answer = await logIn({ challenge, headers: { origin: 'https://evil.example' } });

@@ -4,6 +4,7 @@
  */
 import { Type } from 'typebox';
 import { verifySignature } from '@dc/shared/crypto/ed25519';
+import { parsePublicKey } from '@dc/shared/crypto/public-key';
 import { AppError } from '@dc/shared/errors';
 import { fromHex } from '@dc/shared/ids';
 import { Challenge, CreateChallenge, CreateSession, loginText, Session } from '@dc/shared/wire/account';
@@ -37,7 +38,10 @@ function challengeRoute(newToken: () => string): Route {
     async handle({ body, now }, trx) {
       const key = await findKey(trx, body.public_key);
       // No secret: whoever knows a username can read its keys. And nobody fills the table with keys they made up.
-      if (key === null) throw new AppError('ACCOUNT_NOT_FOUND');
+      if (key === null) {
+        parsePublicKey(body.public_key);
+        throw new AppError('ACCOUNT_NOT_FOUND');
+      }
       if (key.revoked_at !== null) throw new AppError('KEY_REVOKED');
       const challenge = newToken();
       const expiresAt = now + CHALLENGE_MS;
@@ -59,12 +63,16 @@ function loginRoute(newToken: () => string): Route {
     idempotency: 'none', // A challenge is for one session.
     prepare({ body, authority }) {
       const text = Buffer.from(loginText(authority, body.challenge));
-      if (!verifySignature(body.public_key, text, fromHex(body.signature)))
-        throw new AppError('SIGNATURE_INVALID', 'The signature is not that of the challenge.');
+      if (verifySignature(body.public_key, text, fromHex(body.signature))) return;
+      parsePublicKey(body.public_key);
+      throw new AppError('SIGNATURE_INVALID', 'The signature is not that of the challenge.');
     },
     async handle({ body, now }, trx) {
       const key = await findKey(trx, body.public_key);
-      if (key === null) throw new AppError('KEY_UNKNOWN');
+      if (key === null) {
+        parsePublicKey(body.public_key);
+        throw new AppError('KEY_UNKNOWN');
+      }
       if (key.revoked_at !== null) throw new AppError('KEY_REVOKED');
       if (!(await useChallenge(trx, body.challenge, body.public_key, now)))
         throw new AppError('CHALLENGE_INVALID');

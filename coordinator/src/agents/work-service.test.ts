@@ -340,6 +340,22 @@ describe('what waits', () => {
     expect((await client.get<Pending>(path, { key: market.provider.key })).body.items).toEqual([]);
   });
 
+  it('comes page by page, oldest first', async () => {
+    const { client } = market.coordinator;
+    interface Page extends Pending {
+      next_cursor: string | null;
+    }
+    const path = `/providers/${market.provider.key.publicKey}/contracts/pending-provision?limit=1`;
+    const older = await rent(market);
+    market.coordinator.clock.jump(1);
+    const newer = await rent(market);
+    const key = market.provider.key;
+    const first = expectStatus(await client.get<Page>(path, { key }), 200);
+    expect(first.items).toMatchObject([{ contract_id: older.id }]);
+    const second = await client.get<Page>(`${path}&cursor=${String(first.next_cursor)}`, { key });
+    expect(second.body).toMatchObject({ items: [{ contract_id: newer.id }], next_cursor: null });
+  });
+
   it('has a list of its own for password resets', async () => {
     const { client } = market.coordinator;
     await rent(market);

@@ -125,6 +125,24 @@ describe('renting', () => {
   });
 });
 
+describe('a recipe', () => {
+  it('can be named only as none, because there are none', async () => {
+    expect(await tryToRent(market, { recipe_version_id: null })).toMatchObject({ status: 201 });
+    const some = await refused(() => tryToRent(market, { recipe_version_id: UNKNOWN as never }));
+    expect(some).toMatchObject({
+      status: 400,
+      body: {
+        errors: [
+          {
+            pointer: '/recipe_version_id',
+            detail: 'nothing can be chosen here yet: leave it out, or send null',
+          },
+        ],
+      },
+    });
+  });
+});
+
 describe('a contract', () => {
   let stranger: SigningKey;
   let id: string;
@@ -170,6 +188,39 @@ describe('a contract', () => {
     const provider = { key: market.provider.key, poolId: expectStatus(pool, 201).id };
     const other = await addAgent({ coordinator: market.coordinator, provider }, 'far');
     expect(await client.get(`/contracts/${id}`, { key: other.key })).toMatchObject({ status: 404 });
+  });
+
+  it('lists its health newest first, page by page', async () => {
+    const { client } = market.coordinator;
+    interface Page {
+      items: { seq: number }[];
+      next_cursor: string | null;
+    }
+    const records = Array.from({ length: 5 }, () => market.agent.sign('health', id));
+    expectStatus(await market.agent.send(records.slice(0, 3)), 200);
+    market.coordinator.clock.jump(1);
+    expectStatus(await market.agent.send(records.slice(3)), 200);
+    const seen: number[][] = [];
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const query: string = cursor === '' ? '' : `&cursor=${cursor}`;
+      const path = `/contracts/${id}/health?limit=2${query}`;
+      const page: Page = expectStatus(await client.get<Page>(path, { key: market.renter }), 200);
+      seen.push(page.items.map(({ seq }) => seq));
+      cursor = page.next_cursor;
+    }
+    expect(seen).toEqual([[5, 4], [3, 2], [1]]);
+    const wrong = await client.get(`/contracts/${id}/health?cursor=x`, { key: market.renter });
+    expect(wrong).toMatchObject({ status: 400, body: { errors: [{ pointer: '/query/cursor' }] } });
+  });
+
+  it('is cancelled without a body too, and not for a reason that acts on a terminal', async () => {
+    const { client } = market.coordinator;
+    const path = `/contracts/${id}/cancel`;
+    const rude = await refused(() => client.post(path, { reason: '\u001b[2J' }, { key: market.renter }));
+    expect(rude).toMatchObject({ status: 400, body: { errors: [{ pointer: '/reason' }] } });
+    const answer = await client.call('POST', path, undefined, { key: market.renter });
+    expect(answer).toMatchObject({ status: 200, body: { state: 'cancelled' } });
   });
 
   it('is cancelled by its renter, not by its provider', async () => {

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
 import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
-import { closed, listOf, nullable, Uuid } from '@dc/shared/wire/schema-parts';
+import { closed, listOf, ListQuery, Uuid } from '@dc/shared/wire/schema-parts';
 import {
   CancelContract,
   Contract,
@@ -25,7 +25,7 @@ import { createContract, moveContract } from './contract-service.ts';
 import { findContract, type ContractRow } from './contract-store.ts';
 import { streamContract } from './contract-stream.ts';
 import { requestExtension } from './extend-contract.ts';
-import { describeHealth } from './health-view.ts';
+import { describeHealth, fromHealthCursor, toHealthCursor } from './health-view.ts';
 import { listContracts, viewRow } from './contract-view.ts';
 
 const ContractParams = closed({ id: Uuid });
@@ -113,10 +113,13 @@ function readRoutes(context: Context): Route[] {
       method: 'GET',
       url: `${BASE}/:id/events`,
       permission: 'account',
-      summary: 'The contract object after each change, as server-sent events; resumable with Last-Event-ID.',
+      summary: 'The contract object as it is now, then after each change, as server-sent events.',
       schema: { params: ContractParams, response: Type.String() },
       errors: ['CONTRACT_NOT_FOUND'],
       produces: 'text/event-stream',
+      resumption:
+        'The id of the last event that was seen: a version of the contract. The stream begins with the contract as ' +
+        'it is now, unless it still is that version; what lies between is in `timeline`.',
       async handle(input) {
         const row = await visibleContract(db.read, input.params.id, input.principal);
         await streamContract(context, input, row.id);
@@ -126,16 +129,22 @@ function readRoutes(context: Context): Route[] {
       method: 'GET',
       url: `${BASE}/:id/health`,
       permission: ['account', 'agent:fetch_contracts'],
-      summary: 'The newest health records of the contract’s instance, newest first.',
+      summary: 'The health records of the contract’s instance, newest first.',
       schema: {
         params: ContractParams,
-        response: closed({ items: Type.Array(HealthReport), next_cursor: nullable(Type.String()) }),
+        query: closed(ListQuery),
+        response: listOf(HealthReport),
       },
       errors: ['CONTRACT_NOT_FOUND'],
-      async handle({ params, principal }) {
-        const row = await visibleContract(db.read, params.id, principal);
-        const records = await listContractRecords(db.read, row.id, 'health', 50);
-        return { status: 200, body: { items: records.map(describeHealth), next_cursor: null } };
+      async handle({ params, query: { limit = 50, cursor }, principal }) {
+        const { id: contractId } = await visibleContract(db.read, params.id, principal);
+        const before = cursor === undefined ? undefined : fromHealthCursor(cursor);
+        const filter = { contractId, kind: 'health' as const, limit: limit + 1, before };
+        const rows = await listContractRecords(db.read, filter);
+        const page = rows.slice(0, limit);
+        const last = page.at(-1);
+        const next = rows.length > limit && last !== undefined ? toHealthCursor(last) : null;
+        return { status: 200, body: { items: page.map(describeHealth), next_cursor: next } };
       },
     }),
   ];

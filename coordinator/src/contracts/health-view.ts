@@ -1,6 +1,7 @@
-/** A health record as the API shows it. Pure. */
+/** A health record as the API shows it, and where a page of them ends. Pure. */
 import type { Static } from 'typebox';
 import { parseJws } from '@dc/shared/crypto/jws';
+import { AppError } from '@dc/shared/errors';
 import type { RecordPayload } from '@dc/shared/evidence/record';
 import type { HealthReport } from '@dc/shared/wire/contract';
 import type { RecordRow } from '../evidence/record-store.ts';
@@ -16,4 +17,17 @@ export function describeHealth(row: RecordRow): Static<typeof HealthReport> {
     agent: row.agent_key,
     seq: row.seq,
   };
+}
+
+/** Where a page ends that has `row` last. */
+export const toHealthCursor = (row: RecordRow): string => `${String(row.received_at)}-${String(row.seq)}`;
+
+/** Reads a cursor. Throws REQUEST_INVALID for what `toHealthCursor` did not make. */
+export function fromHealthCursor(cursor: string): { receivedAt: number; seq: number } {
+  const [, receivedAt, seq] = /^([0-9]{1,15})-([0-9]{1,15})$/.exec(cursor) ?? [];
+  if (receivedAt === undefined)
+    throw new AppError('REQUEST_INVALID', 'The cursor is not one of this list.', {
+      fields: [{ pointer: '/query/cursor', detail: 'must be the next_cursor of the page before' }],
+    });
+  return { receivedAt: Number(receivedAt), seq: Number(seq) };
 }

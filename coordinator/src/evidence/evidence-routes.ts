@@ -33,7 +33,7 @@ export function evidenceRoutes(context: Context): Route[] {
       errors: RECORD_ERRORS,
       bodyLimitBytes: BATCH_BODY_BYTES,
       idempotency: 'none', // A record that is held already is a success.
-      prepare: ({ body }) => parseRecords(body.records),
+      prepare: ({ body, signer }) => parseRecords(body.records, signer),
       async handle({ principal }, trx, records) {
         const outcome = await takeRecords(context, trx, agentOf(principal), records);
         return 'refused' in outcome ? outcome : { status: 200, body: outcome.taken };
@@ -89,8 +89,8 @@ function recordRoute(context: Context, { method, url, permission, kinds }: Recor
     schema: { params: ContractParams, body: SubmitRecord, response: RecordAnswer },
     errors: RECORD_ERRORS,
     idempotency: 'none',
-    prepare: ({ params, body }) => {
-      const [record] = parseRecords([body.record]);
+    prepare: ({ params, body, signer }) => {
+      const [record] = parseRecords([body.record], signer);
       if (record?.payload.contract_id !== params.id) {
         throw new AppError('RECORD_INVALID', 'The record is about another contract than the path.');
       }

@@ -168,6 +168,19 @@ describe('a record that cannot be verified', () => {
     expect(await kept()).toEqual([]);
   });
 
+  it('by another key is not even verified, wherever it stands in the batch', async () => {
+    const other = await addAgent(market, 'other');
+    const forged = health().replace(/\.[^.]*$/, `.${'A'.repeat(86)}`);
+    const answer = await agent.send([forged, other.sign('health', id)]);
+    expect(answer.body.detail).toBe('Record 2 of the request was refused: another key signed it.');
+  });
+
+  it.each([1, 500])('that a stranger sends is answered by who it is not: %i at once', async (count) => {
+    const stranger = new AgentPlayer(market.coordinator, keyOf('stranger'));
+    const records = Array.from({ length: count }, () => flipped(stranger.sign('health', id)));
+    expect(await stranger.send(records)).toMatchObject({ status: 401, body: { code: 'KEY_UNKNOWN' } });
+  });
+
   it('because nobody registered its key is refused', async () => {
     const stranger = new AgentPlayer(market.coordinator, keyOf('stranger'));
     expect(await stranger.send([stranger.sign('health', id)])).toMatchObject({

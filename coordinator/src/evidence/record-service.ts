@@ -4,6 +4,7 @@
  * the same, so that nothing behind it waits (PROTOCOL.md, "Evidence").
  */
 import { AppError } from '@dc/shared/errors';
+import { parseJws } from '@dc/shared/crypto/jws';
 import { signCheckpoint, verifyRecord, type ParsedRecord } from '@dc/shared/evidence/record';
 import type { WireRecordResult } from '@dc/shared/wire/agent';
 import type { Context } from '../context.ts';
@@ -19,11 +20,28 @@ export interface RecordsTaken {
   checkpoint: string;
 }
 
-/** Reads and verifies records, before any transaction. Throws RECORD_INVALID naming the first that does not verify. */
-export function parseRecords(compacts: readonly string[]): ParsedRecord[] {
+/**
+ * Reads and verifies records of `signer`, before any transaction. Throws RECORD_INVALID naming the first that is
+ * another key's, and, only where all are the signer's, the first that does not verify.
+ */
+export function parseRecords(compacts: readonly string[], signer: string | null): ParsedRecord[] {
+  assertSignedBy(compacts, signer);
   return compacts.map(
     (compact, index) => verifyRecord(compact) ?? fail(index, 'its form or signature is wrong'),
   );
+}
+
+/** Looks at headers only. Records of one key have one header, so that a batch costs one look. */
+function assertSignedBy(compacts: readonly string[], signer: string | null): void {
+  let own = '';
+  compacts.forEach((compact, index) => {
+    const header = compact.slice(0, compact.indexOf('.') + 1);
+    if (header === own) return;
+    const jws = parseJws(compact);
+    if (jws === null) fail(index, 'its form or signature is wrong');
+    if (jws.kid !== signer) fail(index, 'another key signed it');
+    own = header;
+  });
 }
 
 function fail(index: number, why: string): never {
@@ -34,7 +52,7 @@ function fail(index: number, why: string): never {
 export type TakeOutcome = { taken: RecordsTaken } | { refused: AppError };
 
 /**
- * Takes records in order. A gap (RECORD_GAP, with `expected_seq`) or a fork (RECORD_FORK) is noted for everyone who
+ * Takes records of `agent`, which `parseRecords` has seen to, in order. A gap (RECORD_GAP, with `expected_seq`) or a fork (RECORD_FORK) is noted for everyone who
  * looks at the provider, so it is returned, not thrown: the transaction must commit. What was taken before it stays.
  */
 export async function takeRecords(
@@ -43,9 +61,6 @@ export async function takeRecords(
   agent: AgentPrincipal,
   records: readonly ParsedRecord[],
 ): Promise<TakeOutcome> {
-  records.forEach((record, index) => {
-    if (record.agent !== agent.publicKey) fail(index, 'another key signed it');
-  });
   const last = records.at(-1);
   if (last === undefined) throw new Error('a batch has at least one record');
   const now = context.clock.now();

@@ -2,8 +2,8 @@
  * The SQL of evidence: records verbatim with their checkpoints, the faults of chains, and forks. What every record
  * costs is written as plain SQL: building those queries would take longer than running them.
  */
-import { sql, type Selectable } from 'kysely';
-import { CHAIN_START } from '@dc/shared/evidence/record';
+import { sql, type Selectable, type SqlBool } from 'kysely';
+import { CHAIN_START, type RecordKind } from '@dc/shared/evidence/record';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { ChainFaultsTable, RecordsTable } from '../database/tables-spine.ts';
 
@@ -117,14 +117,21 @@ export function readChain(reader: Reader, agentKey: string, afterSeq: number, li
     .execute();
 }
 
-/** The newest records of a kind by the contract's own agent, newest first. Anybody's may name the contract. */
+/** One page of a contract's records of one kind. */
+export interface ContractRecordsFilter {
+  contractId: string;
+  kind: RecordKind;
+  limit: number;
+  /** The last record of the page before. */
+  before?: { receivedAt: number; seq: number } | undefined;
+}
+
+/** The records of a kind by the contract's own agent, newest first. Anybody's may name the contract. */
 export function listContractRecords(
   reader: Reader,
-  contractId: string,
-  kind: string,
-  limit: number,
+  { contractId, kind, limit, before }: ContractRecordsFilter,
 ): Promise<RecordRow[]> {
-  return reader
+  const query = reader
     .selectFrom('records')
     .selectAll()
     .where('contract_id', '=', contractId)
@@ -132,6 +139,8 @@ export function listContractRecords(
     .where('outcome', '=', 'applied')
     .orderBy('received_at', 'desc')
     .orderBy('seq', 'desc')
-    .limit(limit)
-    .execute();
+    .limit(limit);
+  if (before === undefined) return query.execute();
+  const { receivedAt, seq } = before;
+  return query.where(sql<SqlBool>`(received_at, seq) < (${receivedAt}, ${seq})`).execute();
 }

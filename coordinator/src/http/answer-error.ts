@@ -22,8 +22,7 @@ export function answerError(
   reply: FastifyReply,
 ): FastifyReply {
   const error = declaredOrBug(services, thrown, request);
-  const isRefused = error.kind === 'unauthenticated' || error.kind === 'denied';
-  if (isRefused && hasCredential(request.raw.headers)) services.limits.countRefused(request.ip);
+  if (isRefusal(error) && hasCredential(request.raw.headers)) services.limits.countRefused(request.ip);
   request.problem = error;
   const { status, headers, body } = problemOf(error, request.id);
   void reply.code(status).headers(headers);
@@ -34,6 +33,10 @@ export function answerError(
   });
   return reply;
 }
+
+/** Whether the credential is what is wrong, so that its sender has to slow down. */
+const isRefusal = ({ kind, code }: AppError): boolean =>
+  kind === 'unauthenticated' || kind === 'denied' || code === 'KEY_WEAK' || code === 'REQUEST_MISDIRECTED';
 
 /** The error of what was thrown; in tests a bug where the route does not declare it. */
 function declaredOrBug({ checksAnswers }: RouteServices, thrown: unknown, request: FastifyRequest): AppError {

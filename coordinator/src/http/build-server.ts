@@ -3,6 +3,7 @@
  * that goes wrong becomes a problem document here. Fastify's own validator and serializer are not used: TypeBox
  * checks what comes in, as the agent does, and answers are plain JSON.
  */
+import { isUtf8 } from 'node:buffer';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
@@ -12,6 +13,7 @@ import { hasCredential } from './credential.ts';
 import { Connections } from './connections.ts';
 import { errorsPageRoute } from './errors-page.ts';
 import { findAllowedMethods } from './allowed-methods.ts';
+import { describeUnreadable, findUnsupported } from './json-body.ts';
 import { openApiRoute } from './openapi.ts';
 import { OwnAuthorities } from './own-authorities.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -22,6 +24,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The bytes of the body as they came in, for the digest. */
     rawBody: Buffer | undefined;
+    /** Why the body could not be read: thrown when it is known who asks. */
+    bodyProblem: AppError | undefined;
     /** The declared route; null where none matched. */
     runner: RouteRunner | null;
     /** Who it turned out to be, for the log. */
@@ -98,6 +102,7 @@ export function buildServer(
   if (config.listen.port !== 0) services.own.listensOn(config.listen.port);
 
   app.decorateRequest('rawBody', undefined);
+  app.decorateRequest('bodyProblem', undefined);
   app.decorateRequest('runner', null);
   app.decorateRequest('actor', undefined);
   app.decorateRequest('problem', undefined);
@@ -129,13 +134,14 @@ function addRoute(app: FastifyInstance, runner: RouteRunner, services: RouteServ
     onRequest(request, _reply, done) {
       request.runner = runner;
       if (route.isExemptFromRateLimits !== true) countBeforeReading(services, request);
+      runner.assertMayBeAnonymous(request);
       done();
     },
     handler: (request, reply) => runner.run(request, reply),
   });
 }
 
-/** Keeps the bytes for the digest, and refuses `__proto__` in the JSON, and any other type. */
+/** Keeps the bytes for the digest, takes JSON only, and notes what is wrong with it for when it is known who asks. */
 function takeOnlyJson(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
@@ -145,10 +151,20 @@ function takeOnlyJson(app: FastifyInstance): void {
       return;
     }
     request.rawBody = bytes;
-    void parse(request, bytes.toString('utf8'), (error, body) => {
-      if (error === null) done(null, body);
-      else done(new AppError('REQUEST_MALFORMED', undefined, { cause: error }));
-    });
+    const refuse = (error: AppError): void => {
+      request.bodyProblem = error;
+      done(null, undefined);
+    };
+    const unsupported = findUnsupported(request.headers);
+    if (unsupported !== null) refuse(new AppError('REQUEST_TYPE_UNSUPPORTED', unsupported));
+    else if (!isUtf8(bytes)) refuse(new AppError('REQUEST_MALFORMED', 'The body is not UTF-8.'));
+    else {
+      const text = bytes.toString('utf8');
+      void parse(request, text, (error, body) => {
+        if (error === null) done(null, body);
+        else refuse(new AppError('REQUEST_MALFORMED', describeUnreadable(text), { cause: error }));
+      });
+    }
   });
 }
 

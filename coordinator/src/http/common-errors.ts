@@ -15,6 +15,7 @@ const WITH_SIGNATURE = [
   'KEY_REVOKED',
   'KEY_WEAK',
   'ORIGIN_DENIED',
+  'REQUEST_MISDIRECTED',
 ] as const;
 const WITH_PERMISSION = ['AUTH_REQUIRED', 'KEY_UNKNOWN', 'PERMISSION_DENIED', 'SESSION_INVALID'] as const;
 
@@ -24,7 +25,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   const add = (more: readonly ErrorCode[]): void => more.forEach((code) => codes.add(code));
   if (route.isExemptFromRateLimits !== true || route.kind === 'stream') add(['REQUEST_RATE_LIMITED']);
   // A body that a GET brings is refused too, but no client is tempted to send one.
-  if (route.method !== 'GET') add([...WITH_BODY, 'REQUEST_MISDIRECTED']);
+  if (route.method !== 'GET') add(WITH_BODY);
   if (!permissionsOf(route).includes('public')) add(WITH_PERMISSION);
   if (route.kind === 'write' && route.idempotency !== 'none') add(['IDEMPOTENCY_MISMATCH']);
   if (route.kind === 'write' && route.idempotency === 'required') add(['IDEMPOTENCY_REQUIRED']);

@@ -36,7 +36,7 @@ export function hasCredential(headers: IncomingHttpHeaders): boolean {
  */
 export function readCredential(source: CredentialSource, own: OwnAuthorities, nowMs: number): Credential {
   if (isSigned(source.headers)) {
-    own.assertSigned(source.authority);
+    own.assertAddressed(source.authority);
     return { kind: 'signature', ...verifyRequest(source, nowMs) };
   }
   const token = readSessionToken(source.headers);

@@ -109,6 +109,21 @@ describe('GET /api/v1/openapi.json', () => {
     );
   });
 
+  it('says which bodies may be left out', () => {
+    const isRequired = (path: string): unknown =>
+      (document.paths[`/api/v1${path}`]?.['post']?.requestBody as { required?: unknown }).required;
+    expect(isRequired('/contracts/{id}/cancel')).toBe(false);
+    expect(isRequired('/contracts')).toBe(true);
+  });
+
+  it('says which streams can be resumed, and with what they begin then', () => {
+    const resumed = operations().filter(([, { parameters }]) =>
+      parameters.some(({ name, in: place }) => name === 'Last-Event-ID' && place === 'header'),
+    );
+    expect(resumed.map(([name]) => name)).toEqual(['get /api/v1/contracts/{id}/events']);
+    expect(JSON.stringify(resumed)).toContain('timeline');
+  });
+
   it('is fetched once while it stays the same', async () => {
     const { headers } = await coordinator.client.get('/openapi.json');
     const again = await coordinator.client.get('/openapi.json', {

@@ -9,6 +9,7 @@ import { Problem } from '@dc/shared/wire/schema-parts';
 import { errorsOf } from './common-errors.ts';
 import { permissionsOf } from './permissions.ts';
 import { streamRoute, type Route } from './route.ts';
+import { mayLeaveOut } from './validate-input.ts';
 
 type Json = Record<string, unknown>;
 
@@ -91,6 +92,15 @@ function operationOf(route: Route, path: string): Json {
       schema: { type: 'string', minLength: 1, maxLength: 255 },
     });
   }
+  if (route.kind === 'stream' && route.resumption !== undefined) {
+    parameters.push({
+      name: 'Last-Event-ID',
+      in: 'header',
+      required: false,
+      description: route.resumption,
+      schema: { type: 'string', maxLength: 64 },
+    });
+  }
   return {
     operationId: `${route.method.toLowerCase()}${path.replaceAll(/[^A-Za-z0-9]+(\w)?/g, (_, letter: string | undefined) => (letter ?? '').toUpperCase())}`,
     summary: route.summary,
@@ -100,7 +110,7 @@ function operationOf(route: Route, path: string): Json {
     parameters,
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: { [JSON_TYPE]: { schema: body } } } }),
+      : { requestBody: { required: !mayLeaveOut(body), content: { [JSON_TYPE]: { schema: body } } } }),
     responses: { ...successOf(route), ...problemsOf(errorsOf(route)) },
   };
 }

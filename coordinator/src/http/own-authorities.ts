@@ -2,7 +2,7 @@
  * The names under which this coordinator may be addressed. A signature covers `@authority`: one that was made for
  * another coordinator, or another site, is no signature for this one.
  */
-import { AppError, type ErrorCode } from '@dc/shared/errors';
+import { AppError } from '@dc/shared/errors';
 import { isLoopback } from '../config/loopback.ts';
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]'];
@@ -31,14 +31,12 @@ export class OwnAuthorities {
     return this.#authorities.has(authority);
   }
 
-  /** Throws SIGNATURE_INVALID for a signature that was made for another host. */
-  assertSigned(authority: string): void {
-    if (!this.has(authority)) throw this.#foreign('SIGNATURE_INVALID', authority);
-  }
-
-  /** Throws REQUEST_MISDIRECTED for a request without a signature that was meant for another host. */
+  /** Throws REQUEST_MISDIRECTED for a request that was meant for another host. */
   assertAddressed(authority: string): void {
-    if (!this.has(authority)) throw this.#foreign('REQUEST_MISDIRECTED', authority);
+    if (this.has(authority)) return;
+    const detail = `The request is addressed to "${authority.slice(0, 100)}", which is not a name of this coordinator.`;
+    const remedy = `Send it to ${this.#publicUrl.origin}; a proxy in front must pass the Host header on.`;
+    throw new AppError('REQUEST_MISDIRECTED', detail, { remedy });
   }
 
   /** Whether a browser's `Origin` is a page of ours. */
@@ -47,12 +45,6 @@ export class OwnAuthorities {
     const [scheme, authority = ''] = origin.split('://');
     // Pages on other names of ours are only ever served on loopback, by plain HTTP.
     return scheme === 'http' && isLoopback(authority.replace(/:\d+$/, '')) && this.has(authority);
-  }
-
-  #foreign(code: ErrorCode, authority: string): AppError {
-    const detail = `The request is addressed to "${authority.slice(0, 100)}", which is not a name of this coordinator.`;
-    const remedy = `Send it to ${this.#publicUrl.origin}; a proxy in front must pass the Host header on.`;
-    return new AppError(code, detail, { remedy });
   }
 
   #addLoopback(port: string): void {

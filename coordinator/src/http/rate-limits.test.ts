@@ -81,6 +81,19 @@ describe('rate limits', () => {
     expect(await askFrom(coordinator, '2001:db8:0:1::1')).toBe(200);
   });
 
+  it.each([
+    ['for another host', 421, { host: 'elsewhere.example', keyid: keyOf('ada').publicKey }],
+    ['by a key of small order', 400, { host: '127.0.0.1:8787', keyid: '0'.repeat(64) }],
+  ])('turn an address away that keeps sending signatures %s', async (_, status, { host, keyid }) => {
+    const { client } = await withLimits({ perAddressPerMinute: FEW });
+    const key = keyOf('ada');
+    const signed = client.sign('GET', '/accounts/me', '', key);
+    const input = signed['signature-input']?.replace(key.publicKey, keyid);
+    const headers = { ...signed, 'signature-input': input, host };
+    const refused = await statuses(5, () => client.get('/accounts/me', { headers }));
+    expect(refused).toEqual([status, status, status, status, 429]);
+  });
+
   it('turn an address away that keeps sending bad signatures, before looking at the next one', async () => {
     const coordinator = await withLimits({ perAddressPerMinute: FEW });
     const { client } = coordinator;

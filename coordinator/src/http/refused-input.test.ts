@@ -1,7 +1,9 @@
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
+import { signRequest } from '@dc/shared/signing/sign-request';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { systemRandom } from '../lib/system-random.ts';
 import { dumpDatabase } from '../testing/dump-database.ts';
-import { anOffering, expectStatus, makeProvider } from '../testing/people.ts';
+import { anOffering, expectStatus, makeAgent, makeProvider } from '../testing/people.ts';
 import type { Answer, Json } from '../testing/test-client.ts';
 import { startTestCoordinator, type TestCoordinator } from '../testing/test-coordinator.ts';
 
@@ -26,6 +28,20 @@ const post = (change: Json): Promise<Answer> =>
 
 const raw = (text: string): Promise<Answer> =>
   coordinator.client.post(path, undefined, { key: provider.key, rawBody: text });
+
+/** Sends bytes that are no text, signed as they are. */
+async function rawBytes(bytes: Buffer): Promise<Answer> {
+  const url = new URL(`/api/v1${path}`, 'http://127.0.0.1:8787');
+  const { clock, app } = coordinator;
+  const signed = signRequest(
+    { method: 'POST', url, body: bytes },
+    { key: provider.key, clock, random: systemRandom },
+  );
+  const headers = { host: url.host, 'content-type': 'application/json', ...signed };
+  const response = await app.inject({ method: 'POST', url: url.pathname, headers, payload: bytes });
+  const body = JSON.parse(response.payload) as Json;
+  return { status: response.statusCode, headers: response.headers, body, text: response.payload };
+}
 
 describe('a body', () => {
   it.each([
@@ -105,6 +121,51 @@ describe('a body', () => {
     expect(answer.text).not.toContain('Unexpected');
   });
 
+  it('that is not UTF-8 is refused', async () => {
+    const bytes = Buffer.from(
+      JSON.stringify(anOffering(provider.poolId)).replace('"title":"', '"title":"\u00ff'),
+      'latin1',
+    );
+    const answer = await refused(() => rawBytes(bytes));
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { code: 'REQUEST_MALFORMED', detail: 'The body is not UTF-8.' },
+    });
+  });
+
+  it('with a member that means something to JavaScript is told so', async () => {
+    const answer = await refused(() => raw('{"__proto__": {"isAdmin": true}}'));
+    expect(answer.body).toMatchObject({
+      title: 'The request body cannot be read.',
+      detail: expect.stringContaining('__proto__') as string,
+    });
+    expect((await refused(() => raw('{'))).body['detail']).toBe('The body is not JSON.');
+  });
+
+  it.each([
+    ['title', 'a\nb'],
+    ['title', 'a\u0000b'],
+    ['title', 'a\u007fb'],
+    ['title', 'a\u009bb'],
+    ['title', 'a\u2028b'],
+    ['title', 'a\u202eb'],
+    ['title', 'a\u2066b'],
+    ['description', 'a\tb'],
+    ['description', 'a\u001bb'],
+    ['description', 'a\u202db'],
+  ])('with a control character in its %s is refused: %j', async (name, text) => {
+    const answer = await refused(() => post({ [name]: text }));
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { errors: [{ pointer: `/${name}`, detail: 'must not have control characters in it' }] },
+    });
+  });
+
+  it('may have any letters in a title, and several lines in a description', async () => {
+    const body = { ...anOffering(provider.poolId), title: 'Größe – 日本語 🖥 שלום', description: 'a\nb' };
+    expectStatus(await coordinator.client.post(path, body, { key: provider.key }), 201);
+  });
+
   it.each(['[]', '"text"', '7', 'null'])('that is JSON but no object is refused: %s', async (text) => {
     expect(await refused(() => raw(text))).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
   });
@@ -140,6 +201,29 @@ describe('a body', () => {
       expect(answer).toMatchObject({ status: 415, body: { code: 'REQUEST_TYPE_UNSUPPORTED' } });
     },
   );
+
+  it.each([
+    ['content-encoding', 'gzip'],
+    ['content-encoding', 'br'],
+    ['content-type', 'application/json; charset=iso-8859-1'],
+    ['content-type', 'application/json; charset="utf-16"'],
+  ])('with the %s %s is refused', async (name, value) => {
+    const body = anOffering(provider.poolId);
+    const options = { key: provider.key, headers: { [name]: value } };
+    const answer = await refused(() => coordinator.client.post(path, body, options));
+    expect(answer).toMatchObject({ status: 415, body: { code: 'REQUEST_TYPE_UNSUPPORTED' } });
+  });
+
+  it('with the content-encoding identity is taken', async () => {
+    const options = { key: provider.key, headers: { 'content-encoding': 'identity' } };
+    expectStatus(await coordinator.client.post(path, anOffering(provider.poolId), options), 201);
+  });
+
+  it('of which nothing is required may be left out', async () => {
+    const agent = await makeAgent(coordinator, provider);
+    const answer = await coordinator.client.call('POST', '/agents/work/lease', undefined, { key: agent });
+    expect(expectStatus(answer as Answer, 200)).toEqual({ leases: [] });
+  });
 
   it('where none is taken is refused', async () => {
     const target = `/providers/${provider.key.publicKey}/offerings/01900000-0000-7000-8000-000000000000`;

@@ -91,7 +91,7 @@ describe('a signed request', () => {
     const signer = { key: provider.key, clock: coordinator.clock, random: systemRandom };
     const headers = { ...signRequest({ method: 'POST', url, body }, signer), host: url.host };
     const answer = await refused(() => post({ headers }));
-    expect(answer).toMatchObject({ status: 401, body: { code: 'SIGNATURE_INVALID' } });
+    expect(answer).toMatchObject({ status: 421, body: { code: 'REQUEST_MISDIRECTED' } });
     expect(answer.body['detail']).toContain('elsewhere.example');
     expect(answer.body['remedy']).toContain('http://127.0.0.1:8787');
   });
@@ -169,6 +169,40 @@ describe('a nonce', () => {
 describe('who signs', () => {
   it('must say so at all', async () => {
     expect(await refused(() => post({}))).toMatchObject({ status: 401, body: { code: 'AUTH_REQUIRED' } });
+  });
+
+  it.each([
+    ['of a path that is not valid', '/providers/x/pools', JSON.stringify(POOL)],
+    ['of a body that is not valid', null, '{"name":7}'],
+    ['of a body that is not JSON', null, '{'],
+    ['without a body', null, ''],
+  ])('is asked for before anything else %s', async (_, target, rawBody) => {
+    const call = (options: CallOptions): Promise<Answer> =>
+      refused(() => coordinator.client.call('POST', target ?? path, undefined, { rawBody, ...options }));
+    expect((await call({})).body['code']).toBe('AUTH_REQUIRED');
+    expect((await call({ key: keyOf('nobody') })).body['code']).toBe('KEY_UNKNOWN');
+    const renter = await makeAccount(coordinator, 'renter');
+    expect((await call({ key: renter })).body['code']).toBe('PERMISSION_DENIED');
+    expect((await call({ key: provider.key })).status).toBe(400);
+    const cookie = `__Host-dc_session=${'A'.repeat(43)}`;
+    expect((await call({ cookie })).body['code']).toBe('SESSION_INVALID');
+    await coordinator.context.db.write((trx) =>
+      trx.updateTable('account_keys').set({ revoked_at: 1 }).execute(),
+    );
+    expect((await call({ key: renter })).body['code']).toBe('KEY_REVOKED');
+  });
+
+  it('is asked for before what a route prepares: an SSH key is not even read', async () => {
+    const body = {
+      offering_id: provider.poolId,
+      duration_hours: 1,
+      ssh_public_key: 'no key',
+      payment_method: 'test',
+    };
+    const rent = (key: SigningKey): Promise<Answer> =>
+      refused(() => coordinator.client.post('/contracts', body, { key }));
+    expect((await rent(keyOf('nobody'))).body['code']).toBe('KEY_UNKNOWN');
+    expect((await rent(provider.key)).body['code']).toBe('SSH_KEY_INVALID');
   });
 
   it('must not be revoked', async () => {

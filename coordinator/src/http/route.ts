@@ -23,6 +23,15 @@ export interface RouteInput<Params = unknown, Query = unknown, Body = unknown> {
   raw: { request: FastifyRequest; reply: FastifyReply };
 }
 
+/** What `prepare` gets: the request without who it turns out to be. */
+export type PrepareInput<Params = unknown, Query = unknown, Body = unknown> = Omit<
+  RouteInput<Params, Query, Body>,
+  'principal'
+> & {
+  /** The public key that signed the request; null for a session, or nobody. */
+  signer: string | null;
+};
+
 /**
  * A handler's answer. `headers` are added to the response. A thrown error rolls the transaction back; `refused`
  * answers the error as well, but keeps what was written (the proof of a fork, say).
@@ -84,12 +93,10 @@ export interface WriteRoute<
   /** `required`: refuses a call without an Idempotency-Key; `optional`: keeps the answer when there is one. */
   idempotency: 'required' | 'optional' | 'none';
   /**
-   * What needs no transaction (checking the signatures of records, reading SSH keys), before it. Who is calling is
+   * What needs no transaction (checking the signatures of records, reading SSH keys), before it. Whose key signed is
    * not known yet. `handle` gets what it returns.
    */
-  prepare?(
-    input: Omit<RouteInput<Static<P>, Static<Q>, Static<B>>, 'principal'>,
-  ): Prepared | Promise<Prepared>;
+  prepare?(input: PrepareInput<Static<P>, Static<Q>, Static<B>>): Prepared | Promise<Prepared>;
   handle(
     input: RouteInput<Static<P>, Static<Q>, Static<B>>,
     trx: Transaction,
@@ -107,6 +114,8 @@ export interface StreamRoute<
   kind: 'stream';
   /** The media type of the answer, for the OpenAPI document. */
   produces: string;
+  /** What a client that comes back with `Last-Event-ID` gets, for the OpenAPI document; unset where it gets nothing. */
+  resumption?: string;
   handle(input: RouteInput<Static<P>, Static<Q>, Static<B>>): Promise<void>;
 }
 

@@ -1,7 +1,8 @@
 /**
  * What happens to a request of a declared route, in this order: read and verify its credential, count it, validate
  * it, then identify the caller, spend the nonce and run the handler. What costs little and needs no database comes
- * first; nothing of a request is believed before its signature holds.
+ * first; nothing of a request is believed before its signature holds. A request that is not valid is answered as if
+ * the caller had been identified first: who may not call learns that and nothing else.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Compile, type Validator } from 'typebox/schema';
@@ -9,7 +10,7 @@ import { AppError, isAppError } from '@dc/shared/errors';
 import { parsePublicKey } from '@dc/shared/crypto/public-key';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
-import { readCredential, type Credential } from './credential.ts';
+import { hasCredential, readCredential, type Credential } from './credential.ts';
 import {
   findFirstAnswer,
   hashRequest,
@@ -23,8 +24,16 @@ import { assertPermitted, permissionsOf } from './permissions.ts';
 import { actorName, type Permission, type Principal } from './principal.ts';
 import { findPrincipal, spendNonce, type ExpectedKey } from './principal-store.ts';
 import type { RateLimits } from './rate-limits.ts';
-import type { ReadRoute, Route, RouteAnswer, RouteInput, StreamRoute, WriteRoute } from './route.ts';
-import { findProblems, InputValidator } from './validate-input.ts';
+import type {
+  PrepareInput,
+  ReadRoute,
+  Route,
+  RouteAnswer,
+  RouteInput,
+  StreamRoute,
+  WriteRoute,
+} from './route.ts';
+import { findProblems, InputValidator, type RawInput } from './validate-input.ts';
 
 /** What all routes of a server share. */
 export interface RouteServices {
@@ -36,13 +45,15 @@ export interface RouteServices {
 }
 
 /** Everything of a request but who sent it. */
-type Unidentified = Omit<RouteInput, 'principal'>;
+type Unidentified = PrepareInput;
 
 interface HandlerAnswer extends SentAnswer {
   headers?: Record<string, string>;
 }
 
 const NO_BODY = Buffer.alloc(0);
+/** A few records. Checking more than that costs more than asking first who sent it. */
+const PREPARED_UNSEEN_BYTES_MAX = 8192;
 
 /** Runs one route's requests. */
 export class RouteRunner {
@@ -77,11 +88,12 @@ export class RouteRunner {
     const body = request.rawBody ?? NO_BODY;
     const credential = readCredential({ method, authority, target, headers, body }, own, now);
     this.#count(credential);
-    const { params, query, body: parsed } = this.#input.check(request);
+    const checked = await this.#readFor(credential, request, now);
     const input: Unidentified = {
-      params,
-      query,
-      body: parsed,
+      params: checked.params,
+      query: checked.query,
+      body: checked.body,
+      signer: credential.kind === 'signature' ? credential.keyid : null,
       now,
       traceId: request.id,
       authority,
@@ -93,6 +105,32 @@ export class RouteRunner {
     assertPermitted(principal, this.permissions);
     if (this.route.kind === 'stream') return this.#stream(this.route, { ...input, principal });
     return this.#read(this.route, { ...input, principal });
+  }
+
+  /** Refuses who shows nothing where something is needed, before the body is read. Throws AUTH_REQUIRED. */
+  assertMayBeAnonymous(request: FastifyRequest): void {
+    if (!this.#isPublic && !hasCredential(request.raw.headers)) throw new AppError('AUTH_REQUIRED');
+  }
+
+  /** The validated input, or what is wrong: with the caller first, then with the request. */
+  async #readFor(credential: Credential, request: FastifyRequest, now: number): Promise<RawInput> {
+    try {
+      if (request.bodyProblem !== undefined) throw request.bodyProblem;
+      return this.#input.check(request);
+    } catch (error) {
+      await this.#assertMayCall(credential, request, now);
+      throw error;
+    }
+  }
+
+  /**
+   * Throws what a caller who may not call at all is told. Asks the read connection, and spends no nonce: only for
+   * requests that fail, and for those that cost much before their transaction.
+   */
+  async #assertMayCall(credential: Credential, request: FastifyRequest, now: number): Promise<void> {
+    const principal = await this.#identify(this.#services.context.db.read, credential, now);
+    request.actor = actorName(principal);
+    assertPermitted(principal, this.permissions);
   }
 
   #count(credential: Credential): void {
@@ -121,8 +159,7 @@ export class RouteRunner {
 
   async #write(route: WriteRoute, input: Unidentified, credential: Credential): Promise<FastifyReply> {
     const { context } = this.#services;
-    const scope = this.#idempotencyOf(route, input.raw.request);
-    const prepared = await route.prepare?.(input);
+    const { scope, prepared } = await this.#prepareFor(credential, route, input);
     let isAdmitted = false;
     let answer: HandlerAnswer | AppError;
     try {
@@ -155,6 +192,19 @@ export class RouteRunner {
     const answer = this.#finish(await route.handle(input, trx, prepared));
     if (!(answer instanceof AppError)) await keepAnswer(trx, own, answer, input.now);
     return answer;
+  }
+
+  /** What is done before the transaction. Strangers are told that they are, and get no large body checked. */
+  async #prepareFor(credential: Credential, route: WriteRoute, input: Unidentified) {
+    const { request } = input.raw;
+    const isLarge = (request.rawBody?.length ?? 0) > PREPARED_UNSEEN_BYTES_MAX;
+    if (isLarge && route.prepare !== undefined) await this.#assertMayCall(credential, request, input.now);
+    try {
+      return { scope: this.#idempotencyOf(route, request), prepared: await route.prepare?.(input) };
+    } catch (error) {
+      if (!isLarge) await this.#assertMayCall(credential, request, input.now);
+      throw error;
+    }
   }
 
   #idempotencyOf(route: WriteRoute, request: FastifyRequest): IdempotencyScope | null {

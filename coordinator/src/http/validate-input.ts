@@ -6,6 +6,7 @@ import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { Settings } from 'typebox/system';
 import { AppError, type FieldProblem } from '@dc/shared/errors';
+import { PLAIN_LINES_PATTERN, PLAIN_TEXT_PATTERN } from '@dc/shared/wire/schema-parts';
 import type { Route } from './route.ts';
 
 /** More than a person mends at once; a batch of 500 bad records need not be listed whole. */
@@ -21,7 +22,15 @@ export interface RawInput {
 }
 
 interface ObjectShape {
+  type?: string;
+  required?: readonly string[];
   properties?: Record<string, { type?: string; default?: unknown }>;
+}
+
+/** Whether a body may be left out, which then means `{}`: nothing in it has to be there. */
+export function mayLeaveOut(schema: TSchema): boolean {
+  const { type, required = [] } = schema as ObjectShape;
+  return type === 'object' && required.length === 0;
 }
 
 /** Checks the requests of one route. Compiles the schemas when the first request comes, not at the start. */
@@ -86,7 +95,9 @@ class PartValidator {
     return names.map((name) => ({ pointer: `${this.#prefix}/${escapePointer(name)}`, detail: UNKNOWN }));
   }
 
-  #shape(value: unknown): unknown {
+  #shape(given: unknown): unknown {
+    const isLeftOut = given === undefined && this.#mode === 'keep' && mayLeaveOut(this.#schema as TSchema);
+    const value = isLeftOut ? {} : given;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     const { properties = {} } = this.#schema as ObjectShape;
     const isText = this.#mode === 'convert';
@@ -102,6 +113,7 @@ class PartValidator {
 }
 
 const UNKNOWN = 'is not known here';
+const PLAIN_PATTERNS = new Set([PLAIN_TEXT_PATTERN, PLAIN_LINES_PATTERN]);
 
 /** What a URL's text means where the schema wants a number or a boolean; anything else stays, and is refused. */
 function fromText(text: unknown, type: string | undefined): unknown {
@@ -133,6 +145,10 @@ export function findProblems(validator: Validator, value: unknown, prefix: strin
     else if (error.keyword === 'enum') add(at, `must be one of ${error.params.allowedValues.join(', ')}`);
     else if (error.keyword === 'type' && prefix === '/query' && Array.isArray(valueAt(value, at)))
       add(at, 'is there more than once');
+    else if (error.keyword === 'type' && error.params.type === 'null')
+      add(at, 'nothing can be chosen here yet: leave it out, or send null');
+    else if (error.keyword === 'pattern' && PLAIN_PATTERNS.has(String(error.params.pattern)))
+      add(at, 'must not have control characters in it');
     else if (error.keyword !== 'boolean') add(at, error.message);
   }
   return [...found].map(([pointer, detail]) => ({ pointer, detail }));

@@ -166,6 +166,12 @@ describe('another request than the one that was signed', () => {
   });
 });
 
+it('a key of small order is called weak, not its signature wrong', () => {
+  const weak = '0'.repeat(64);
+  const input = (aRequest().headers['signature-input'] as string).replace(key.publicKey, weak);
+  expect(refusal(withHeader(aRequest(), 'signature-input', input))).toBe('KEY_WEAK');
+});
+
 describe('the digest', () => {
   const request = aRequest();
   const good = request.headers['content-digest'] as string;
@@ -332,7 +338,7 @@ describe('any single changed byte', () => {
         });
         // Host names have no case: this one change means the same request.
         fc.pre(!(name === 'authority' && before.toLowerCase() === after.toLowerCase()));
-        expect(refusal(changed)).toMatch(/^(SIGNATURE_(MALFORMED|INVALID|SKEW)|DIGEST_MISMATCH)$/);
+        expect(refusal(changed)).toMatch(/^(SIGNATURE_(MALFORMED|INVALID|SKEW)|DIGEST_MISMATCH|KEY_WEAK)$/);
       }),
       { numRuns: 500 },
     );

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { verifySignature } from '../crypto/ed25519.ts';
+import { parsePublicKey } from '../crypto/public-key.ts';
 import { AppError } from '../errors.ts';
 import { buildSignatureBase, coveredComponents, SIGNATURE_LABEL, SIGNATURE_TAG } from './signature-base.ts';
 
@@ -37,7 +38,7 @@ export function isSigned(headers: IncomingRequest['headers']): boolean {
 
 /**
  * Verifies a request at server time `nowMs`. Throws SIGNATURE_MALFORMED, DIGEST_MISMATCH, SIGNATURE_SKEW (with
- * `server_time`) or SIGNATURE_INVALID.
+ * `server_time`), SIGNATURE_INVALID, or KEY_WEAK where no signature of this key could be believed.
  */
 export function verifyRequest(request: IncomingRequest, nowMs: number): VerifiedSignature {
   const input = parseSignatureInput(single(request.headers, 'signature-input'));
@@ -60,7 +61,11 @@ export function verifyRequest(request: IncomingRequest, nowMs: number): Verified
     input.components,
     input.raw,
   );
-  if (!verifySignature(input.keyid, Buffer.from(base), signature)) throw new AppError('SIGNATURE_INVALID');
+  if (!verifySignature(input.keyid, Buffer.from(base), signature)) {
+    // Costly, so only here: a weak key whose signature verifies is refused by whoever looks for its account.
+    parsePublicKey(input.keyid);
+    throw new AppError('SIGNATURE_INVALID');
+  }
   return { keyid: input.keyid, nonce: input.nonce, nonceExpiresAt: (input.created + SKEW_MAX_S + 1) * 1000 };
 }
 

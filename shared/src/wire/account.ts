@@ -1,9 +1,9 @@
 /** Accounts, their keys and sessions on the wire. */
 import { Type, type Static } from 'typebox';
-import { closed, nullable, PublicKey, Timestamp } from './schema-parts.ts';
+import { closed, nullable, plainText, PublicKey, Timestamp } from './schema-parts.ts';
 
 export const Username = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{2,31}$' });
-const Label = Type.String({ maxLength: 64 });
+const Label = plainText({ maxLength: 64 });
 
 export const AccountKey = closed({ public_key: PublicKey, label: Type.String(), added_at: Timestamp });
 export const Account = closed({
@@ -17,7 +17,9 @@ export type WireAccount = Static<typeof Account>;
 export const CreateAccount = closed({
   public_key: PublicKey,
   username: Type.Optional(Username),
-  email: Type.Optional(Type.String({ maxLength: 254, pattern: '^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$' })),
+  email: Type.Optional(
+    Type.String({ maxLength: 254, pattern: '^[^@\\s\\p{C}]+@[^@\\s\\p{C}]+\\.[^@\\s\\p{C}]+$' }),
+  ),
 });
 
 export const AddKey = closed({

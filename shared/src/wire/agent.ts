@@ -2,14 +2,14 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PERMISSIONS } from '../delegation/delegation.ts';
 import { ORDER_KINDS } from '../orders/order.ts';
-import { closed, CompactJws, nullable, PublicKey, Timestamp, Uuid } from './schema-parts.ts';
+import { closed, CompactJws, nullable, plainText, PublicKey, Timestamp, Uuid } from './schema-parts.ts';
 
 export const RegisterAgent = closed({
   delegation: Type.String({
     ...CompactJws,
     description: 'A dc-delegation JWS: the setup token’s key for this agent key',
   }),
-  label: Type.Optional(Type.String({ maxLength: 64 })),
+  label: Type.Optional(plainText({ maxLength: 64 })),
 });
 export const Registration = closed({
   agent: PublicKey,
@@ -24,7 +24,7 @@ export const Registration = closed({
 export type WireRegistration = Static<typeof Registration>;
 
 export const Heartbeat = closed({
-  version: Type.String({ maxLength: 64 }),
+  version: plainText({ maxLength: 64 }),
   journal_id: Type.Optional(
     Type.String({ maxLength: 64, description: 'Tells two agents with one key apart' }),
   ),
@@ -85,10 +85,12 @@ export const RETURN_CODES = [
   'backend_unavailable',
   'refused',
 ] as const;
+/** The longest `detail` of a hand-back. */
+export const RETURN_DETAIL_MAX = 500;
 export const ReturnWork = closed({
   epoch: Type.Integer({ minimum: 1 }),
   code: Type.Enum([...RETURN_CODES]),
-  detail: Type.String({ maxLength: 500 }),
+  detail: plainText({ maxLength: RETURN_DETAIL_MAX }),
   nothing_made: Type.Boolean({
     description: 'True only where the agent knows that it made nothing for this contract',
   }),

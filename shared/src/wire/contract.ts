@@ -1,9 +1,19 @@
 /** Contracts on the wire. */
 import { Type, type Static } from 'typebox';
 import { CONTRACT_STATES, EXTENSION_STATES, PAYMENT_STATES, RELEASE_STATES } from '../state/contract.ts';
-import { closed, ListQuery, MoneySchema, nullable, PublicKey, Timestamp, Uuid } from './schema-parts.ts';
+import {
+  closed,
+  ListQuery,
+  MoneySchema,
+  nullable,
+  plainText,
+  PublicKey,
+  Timestamp,
+  Uuid,
+} from './schema-parts.ts';
 
-const oneOf = <T extends string>(values: readonly T[]) => Type.Enum([...values]);
+const oneOf = <T extends string>(values: readonly T[], options: { description?: string } = {}) =>
+  Type.Enum([...values], options);
 
 export const ContractStateSchema = oneOf(CONTRACT_STATES);
 
@@ -38,7 +48,11 @@ export const Contract = closed({
   total: MoneySchema,
   payment: closed({
     method: Type.String(),
-    status: oneOf(PAYMENT_STATES),
+    status: oneOf(PAYMENT_STATES, {
+      description:
+        'What the payment provider has confirmed. It becomes `refunded` when the provider confirms the refund, a ' +
+        'moment after `refunded` of the contract tells how much was decided to be sent back',
+    }),
     checkout_url: nullable(Type.String()),
   }),
   created_at: Timestamp,
@@ -59,7 +73,9 @@ export const Contract = closed({
     }),
   ),
   refund_if_cancelled_now: nullable(MoneySchema),
-  refunded: nullable(MoneySchema),
+  refunded: Type.Union([MoneySchema, Type.Null()], {
+    description: 'How much was decided to be sent back; `payment.status` tells whether that is confirmed',
+  }),
   last_error: nullable(closed({ code: Type.String(), detail: Type.String(), remedy: Type.String() })),
   extensions: Type.Optional(
     Type.Array(
@@ -81,16 +97,19 @@ export const CreateContract = closed({
   duration_hours: Type.Integer({ minimum: 1, maximum: 87_600 }),
   ssh_public_key: Type.String({ maxLength: 16_384 }),
   payment_method: Type.String({ maxLength: 32 }),
-  operating_system: Type.Optional(Type.String({ maxLength: 64 })),
+  operating_system: Type.Optional(plainText({ maxLength: 64 })),
+  recipe_version_id: Type.Optional(
+    Type.Null({ description: 'There are no recipes yet: only null is taken' }),
+  ),
 });
 export type WireCreateContract = Static<typeof CreateContract>;
 
 export const ExtendContract = closed({ hours: Type.Integer({ minimum: 1, maximum: 87_600 }) });
-export const CancelContract = closed({ reason: Type.Optional(Type.String({ maxLength: 500 })) });
-export const PauseContract = closed({ reason: Type.Optional(Type.String({ maxLength: 500 })) });
+export const CancelContract = closed({ reason: Type.Optional(plainText({ maxLength: 500 })) });
+export const PauseContract = closed({ reason: Type.Optional(plainText({ maxLength: 500 })) });
 export const RespondContract = closed({
   accept: Type.Boolean(),
-  reason: Type.Optional(Type.String({ maxLength: 500 })),
+  reason: Type.Optional(plainText({ maxLength: 500 })),
 });
 
 export const ContractQuery = closed({ ...ListQuery, state: Type.Optional(ContractStateSchema) });

@@ -7,6 +7,8 @@ import {
   ListQuery,
   MoneySchema,
   nullable,
+  plainLines,
+  plainText,
   PublicKey,
   Timestamp,
   Uuid,
@@ -52,14 +54,14 @@ export const OfferingQuery = closed({
 });
 
 export const CreateOffering = closed({
-  title: Type.String({ minLength: 1, maxLength: 100 }),
-  description: Type.Optional(Type.String({ maxLength: 2000 })),
+  title: plainText({ minLength: 1, maxLength: 100 }),
+  description: Type.Optional(plainLines({ maxLength: 2000 })),
   pool_id: Uuid,
   cpu: Type.Integer({ minimum: 1, maximum: 1024 }),
   memory_mb: Type.Integer({ minimum: 16, maximum: 16_777_216 }),
   disk_gb: Type.Integer({ minimum: 1, maximum: 1_048_576 }),
   country: Country,
-  operating_systems: Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 20 }),
+  operating_systems: Type.Array(plainText({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 20 }),
   price_per_hour: MoneySchema,
   setup_fee: MoneySchema,
   min_hours: Type.Integer({ minimum: 1, maximum: 87_600 }),
@@ -94,12 +96,12 @@ export const Provider = closed({
 export type WireProvider = Static<typeof Provider>;
 
 export const CreateProvider = closed({
-  name: Type.String({ minLength: 1, maxLength: 100 }),
+  name: plainText({ minLength: 1, maxLength: 100 }),
   auto_accept: Type.Optional(Type.Boolean({ default: true })),
 });
 
 export const Pool = closed({ id: Uuid, name: Type.String(), country: Country, created_at: Timestamp });
-export const CreatePool = closed({ name: Type.String({ minLength: 1, maxLength: 100 }), country: Country });
+export const CreatePool = closed({ name: plainText({ minLength: 1, maxLength: 100 }), country: Country });
 
 export const CreateGrant = closed({
   grant: Type.String({ ...CompactJws, description: 'A dc-grant JWS signed by the provider’s key' }),

@@ -30,6 +30,27 @@ export const MoneySchema = closed({
   currency: Type.String({ pattern: '^[A-Z][A-Z0-9]{2,9}$' }),
 });
 
+// C0, DEL, C1, the separators of lines and paragraphs, and what turns the direction of a text around.
+const CONTROLS = '\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069';
+export const PLAIN_TEXT_PATTERN = `^[^\\u0000-\\u001f${CONTROLS}]*$`;
+export const PLAIN_LINES_PATTERN = `^[^\\u0000-\\u0009\\u000b-\\u001f${CONTROLS}]*$`;
+
+interface TextOptions {
+  minLength?: number;
+  maxLength: number;
+  description?: string;
+}
+
+/** A free text that people see, in one line: nothing in it acts on a terminal or a page, or hides the rest. */
+export const plainText = (options: TextOptions) => Type.String({ ...options, pattern: PLAIN_TEXT_PATTERN });
+
+/** The same, of several lines. */
+export const plainLines = (options: TextOptions) => Type.String({ ...options, pattern: PLAIN_LINES_PATTERN });
+
+/** A text from elsewhere (an error's, say) as `plainText` takes it: shortened, with spaces for what it does not take. */
+export const toPlainText = (text: string, maxLength: number): string =>
+  text.slice(0, maxLength).replaceAll(new RegExp(`[\\u0000-\\u001f${CONTROLS}]+`, 'gu'), ' ');
+
 /** RFC 9457. */
 export const Problem = Type.Object(
   {
