@@ -19,7 +19,7 @@ export default defineConfig({
         // Real processes and real logins: each file has the machine to itself, and 2 slow cores are enough.
         test: {
           name: 'e2e',
-          include: ['e2e/*.test.ts', 'installer/**/*.test.ts'],
+          include: ['e2e/*.test.ts', 'e2e/simulation/*.test.ts', 'installer/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -274,7 +274,7 @@ export class AgentNode {
         drainMs: 10_000,
         sshTimeoutMs: 30_000,
         diskFreeBytes: 0,
-        destructionsPerHour: 1_000_000,
+        destructionsPerHour,
       },
       logLevel: 'info',
     };

@@ -122,7 +122,7 @@ export class CoordinatorNode {
     if (life !== this.#life) return never();
     const { statusCode: status, payload: text } = response;
     if (status === 500) this.#world.violate('bug', `${request.method} ${request.url} answered ${text}`);
-    return { status, text, retryAfter: response.headers['retry-after'] as string | undefined };
+    return { status, text, retryAfter: response.headers['retry-after'] };
   }
 
   /** Does something inside, as a webhook does. Never settles where it crashes meanwhile. */

@@ -2,8 +2,7 @@
  * Runs one seed: the real coordinator and real agents on virtual time, faults for some minutes, then none until
  * everything has come to rest. The same seed gives the same run, line by line.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentNode } from './agent-node.ts';
@@ -22,6 +21,8 @@ import { World, Violation, type PlantedBug } from './world.ts';
 export interface SimulationOptions {
   readonly seed: number;
   readonly bug?: PlantedBug;
+  /** A shorter run with fewer contracts. */
+  readonly isSmall?: boolean;
 }
 
 /** What became of a seed. */
@@ -47,12 +48,14 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** In memory where the system has such a folder: a flush to the disk proves nothing here, and takes long. */
 const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const ENVIRONMENT = 'simulation';
+/** How much of a whole run a small one is. */
+const SMALL = 0.25;
 
 /** Runs one seed to its end. */
-export async function simulate({ seed, bug }: SimulationOptions): Promise<SimulationResult> {
+export async function simulate({ seed, bug, isSmall }: SimulationOptions): Promise<SimulationResult> {
   const folder = mkdtempSync(join(FOLDER, 'dc-simulation-'));
   const world = new World(seed, folder, bug ?? null);
-  const simulation = new Simulation(world);
+  const simulation = new Simulation(world, isSmall === true ? SMALL : 1);
   let violation: string | null = null;
   try {
     await simulation.run();
@@ -87,10 +90,13 @@ class Simulation {
   readonly #renters: Renter[] = [];
   readonly #links: Link[] = [];
   readonly #renterClock: NodeClock;
+  /** 1 for a whole one. */
+  readonly #size: number;
   #steps = 0;
 
-  constructor(world: World) {
+  constructor(world: World, size: number) {
     this.#world = world;
+    this.#size = size;
     this.#network = new Network(world, 0);
     this.#house = new PaymentHouse(world);
     this.#coordinator = new CoordinatorNode(world, this.#house);
@@ -134,7 +140,7 @@ class Simulation {
       links: this.#links,
       startTwin: (agent) => this.#startTwin(agent),
     });
-    const troubledMs = dice.between(1.5 * MINUTE_MS, 4 * MINUTE_MS);
+    const troubledMs = this.#size * dice.between(1.5 * MINUTE_MS, 4 * MINUTE_MS);
     trouble.plan(troubledMs);
     this.#planRentals(troubledMs, trouble);
     for (let passed = 0; passed < troubledMs; passed += 20_000) {
@@ -222,9 +228,9 @@ class Simulation {
   }
 
   #planRentals(troubledMs: number, trouble: Trouble): void {
-    const { world } = { world: this.#world };
+    const world = this.#world;
     const dice = world.dice.fork('rentals');
-    for (let count = dice.whole(30, 70); count > 0; count -= 1) {
+    for (let count = Math.round(this.#size * dice.whole(30, 70)); count > 0; count -= 1) {
       const renter = dice.pick(this.#renters);
       world.time.schedule(dice.between(0, troubledMs - 20_000), () => {
         void renter.rent((contractId) => trouble.putForeign(contractId));
@@ -257,7 +263,7 @@ class Simulation {
       const unrest = this.#invariants.unrest();
       if (unrest.length === 0) break;
       // Only the paid time has to pass: the night, on every clock.
-      const isWaiting = unrest.every((line) => / is active, |holds its place|escrow/.test(line));
+      const isWaiting = unrest.every((line) => / is (active|requested), |holds its place|escrow/.test(line));
       if (isWaiting && leaps < 8) {
         this.#leap(HOUR_MS);
         leaps += 1;

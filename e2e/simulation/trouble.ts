@@ -156,7 +156,7 @@ export class Trouble {
   #setClockWrong(): void {
     const { world, coordinator } = this.#scene;
     const isCoordinator = this.#dice.chance(0.3);
-    const far = this.#dice.chance(0.3) ? 30 * MINUTE_MS : 20_000;
+    const far = this.#dice.chance(0.3) ? 10 * MINUTE_MS : 20_000;
     const aheadMs = Math.round(this.#dice.between(-far, far));
     const agent = this.#agent();
     world.fault('clock set', isCoordinator ? 'coordinator' : agent.name, `${String(aheadMs)} ms ahead`);
