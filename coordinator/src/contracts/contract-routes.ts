@@ -25,7 +25,7 @@ import { createContract, moveContract } from './contract-service.ts';
 import { findContract, type ContractRow } from './contract-store.ts';
 import { streamContract } from './contract-stream.ts';
 import { requestExtension } from './extend-contract.ts';
-import { describeHealth, fromHealthCursor, toHealthCursor } from './health-view.ts';
+import { fromHealthCursor, viewHealthPage } from './health-view.ts';
 import { listContracts, viewRow } from './contract-view.ts';
 
 const ContractParams = closed({ id: Uuid });
@@ -141,10 +141,7 @@ function readRoutes(context: Context): Route[] {
         const before = cursor === undefined ? undefined : fromHealthCursor(cursor);
         const filter = { contractId, kind: 'health' as const, limit: limit + 1, before };
         const rows = await listContractRecords(db.read, filter);
-        const page = rows.slice(0, limit);
-        const last = page.at(-1);
-        const next = rows.length > limit && last !== undefined ? toHealthCursor(last) : null;
-        return { status: 200, body: { items: page.map(describeHealth), next_cursor: next } };
+        return { status: 200, body: viewHealthPage(rows, limit) };
       },
     }),
   ];

@@ -7,7 +7,7 @@ import type { HealthReport } from '@dc/shared/wire/contract';
 import type { RecordRow } from '../evidence/record-store.ts';
 
 /** Reads the verbatim record; it was verified when it came in. */
-export function describeHealth(row: RecordRow): Static<typeof HealthReport> {
+function describeHealth(row: RecordRow): Static<typeof HealthReport> {
   const payload = parseJws(row.compact)?.payload as RecordPayload;
   const { status, latency_ms } = payload.data;
   return {
@@ -19,10 +19,17 @@ export function describeHealth(row: RecordRow): Static<typeof HealthReport> {
   };
 }
 
-/** Where a page ends that has `row` last. */
-export const toHealthCursor = (row: RecordRow): string => `${String(row.received_at)}-${String(row.seq)}`;
+/** A page of at most `limit`: one row more says that there is another. */
+export function viewHealthPage(rows: readonly RecordRow[], limit: number) {
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const next = rows.length > limit && last !== undefined ? toCursor(last) : null;
+  return { items: page.map(describeHealth), next_cursor: next };
+}
 
-/** Reads a cursor. Throws REQUEST_INVALID for what `toHealthCursor` did not make. */
+const toCursor = (row: RecordRow): string => `${String(row.received_at)}-${String(row.seq)}`;
+
+/** Reads a cursor. Throws REQUEST_INVALID for what `viewHealthPage` did not make. */
 export function fromHealthCursor(cursor: string): { receivedAt: number; seq: number } {
   const [, receivedAt, seq] = /^([0-9]{1,15})-([0-9]{1,15})$/.exec(cursor) ?? [];
   if (receivedAt === undefined)
