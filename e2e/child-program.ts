@@ -20,6 +20,7 @@ export class RestartBackoff {
   }
 }
 
+/** A program that runs with our Node from the repository, writes NAME.log and NAME.pid, and is ended by us only. */
 export class ChildProgram {
   readonly name: string;
   /** From when it is set: the program is started again when it ends by itself, and one line about that goes here. */
