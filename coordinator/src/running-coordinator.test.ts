@@ -44,7 +44,7 @@ describe('a coordinator that stops', () => {
     let isClosed = false;
     socket.on('close', () => (isClosed = true)).on('error', () => (isClosed = true));
     socket.write(
-      'POST /api/v1/accounts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+      'POST /api/v1/sessions/challenge HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
     );
     await seen;
     const stopped = coordinator.stop(5000);

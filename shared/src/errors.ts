@@ -69,7 +69,7 @@ export const ERRORS = {
     'Send HTTP/1.1 as RFC 9112 describes it.',
   ),
   REQUEST_TIMED_OUT: row(
-    'unavailable',
+    'invalid',
     'The request took too long to come in.',
     'Send it again, whole and at once.',
     408,
