@@ -8,6 +8,7 @@ import { parseJws } from '@dc/shared/crypto/jws';
 import { verifyDelegation } from '@dc/shared/delegation/delegation';
 import { AppError } from '@dc/shared/errors';
 import type { RegisterAgent, WireRegistration } from '@dc/shared/wire/agent';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { findGrant } from '../offerings/provider-store.ts';
@@ -65,7 +66,7 @@ function describe(context: Context, agent: AgentRow): WireRegistration {
     provider_pubkey: agent.provider_pubkey,
     pool_id: agent.pool_id,
     permissions: JSON.parse(agent.permissions) as WireRegistration['permissions'],
-    delegation_expires_at: agent.expires_at === null ? null : new Date(agent.expires_at).toISOString(),
+    delegation_expires_at: agent.expires_at === null ? null : toTimestamp(agent.expires_at),
     coordinator_key: context.key.publicKey,
     environment: context.config.environment,
     heartbeat_interval_ms: context.config.agents.heartbeatIntervalMs,

@@ -7,12 +7,13 @@ import { AppError } from '@dc/shared/errors';
 import { signOrder, type OrderKind, type OrderPayload, type Tombstone } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireLease, WireReturnWork } from '@dc/shared/wire/agent';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { undelivered } from '../contracts/contract-deadlines.ts';
 import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import type { AgentPrincipal } from '../http/principal.ts';
+import { agentName, type AgentPrincipal } from '../http/principal.ts';
 import { isAnyoneLeft } from '../offerings/pool-room.ts';
 import {
   findLiveWork,
@@ -65,7 +66,7 @@ async function leaseOne(
     work.kind === 'provision' && item.contract.state === 'accepted'
       ? await moveContract(context, trx, item.contract, {
           event: 'lease',
-          actor: `agent:${agent.publicKey.slice(0, 16)}`,
+          actor: agentName(agent),
           reason: 'An agent took the work.',
           set: bound,
         })
@@ -84,7 +85,7 @@ async function leaseOne(
     contract_id: contract.id,
     kind: work.kind as OrderKind,
     epoch,
-    expires_at: new Date(expiresAt).toISOString(),
+    expires_at: toTimestamp(expiresAt),
     ttl_ms: context.config.agents.leaseTtlMs,
   };
 }

@@ -7,16 +7,6 @@ export function moneyFromColumns(amountE9s: bigint, currency: string): Money {
   return makeMoney(amountE9s, currency);
 }
 
-/** RFC 3339 in UTC with milliseconds, as on the wire, of an `…_at` column. */
-export function timeToWire(atMs: number): string {
-  return new Date(atMs).toISOString();
-}
-
-/** The same for a column that may be empty. */
-export function timeOrNullToWire(atMs: number | null): string | null {
-  return atMs === null ? null : timeToWire(atMs);
-}
-
 /** JSON as text. Throws a TypeError on what JSON cannot say (a bigint, undefined): nothing is dropped silently. */
 export function jsonToColumn(value: unknown): string {
   const text = JSON.stringify(value) as string | undefined;

@@ -15,7 +15,7 @@ import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import { requestVerification } from '../contracts/verify-delivery.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import type { AgentPrincipal } from '../http/principal.ts';
+import { agentName, type AgentPrincipal } from '../http/principal.ts';
 
 type Outcome = Pick<WireRecordResult, 'outcome' | 'code'>;
 
@@ -114,5 +114,3 @@ async function applyDestroyed({ context, trx, contract }: Report): Promise<Outco
   await releaseContract(context, trx, contract);
   return APPLIED;
 }
-
-const agentName = (agent: AgentPrincipal): string => `agent:${agent.publicKey.slice(0, 16)}`;

@@ -7,6 +7,7 @@ import { AppError } from '@dc/shared/errors';
 import { parseJws } from '@dc/shared/crypto/jws';
 import { signCheckpoint, verifyRecord, type ParsedRecord } from '@dc/shared/evidence/record';
 import type { WireRecordResult } from '@dc/shared/wire/agent';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
@@ -52,8 +53,9 @@ function fail(index: number, why: string): never {
 export type TakeOutcome = { taken: RecordsTaken } | { refused: AppError };
 
 /**
- * Takes records of `agent`, which `parseRecords` has seen to, in order. A gap (RECORD_GAP, with `expected_seq`) or a fork (RECORD_FORK) is noted for everyone who
- * looks at the provider, so it is returned, not thrown: the transaction must commit. What was taken before it stays.
+ * Takes records of `agent`, which `parseRecords` has seen to, in order. A gap (RECORD_GAP, with `expected_seq`) or a
+ * fork (RECORD_FORK) is noted for everyone who looks at the provider, so it is returned, not thrown: the transaction
+ * must commit. What was taken before it stays.
  */
 export async function takeRecords(
   context: Context,
@@ -69,7 +71,7 @@ export async function takeRecords(
       agent: agent.publicKey,
       seq: last.payload.seq,
       hash: last.hash,
-      received_at: new Date(now).toISOString(),
+      received_at: toTimestamp(now),
     },
     context.key,
   );

@@ -34,6 +34,9 @@ export type AgentPrincipal = Extract<Principal, { kind: 'agent' }>;
  */
 export type Permission = 'public' | 'key' | 'account' | 'provider' | 'admin' | `agent:${AgentPermission}`;
 
+/** How a contract's history names an agent. */
+export const agentName = (agent: AgentPrincipal): string => `agent:${agent.publicKey.slice(0, 16)}`;
+
 /** The text that stands for a caller in idempotency, rate limits and logs. */
 export function actorName(principal: Principal): string {
   switch (principal.kind) {
