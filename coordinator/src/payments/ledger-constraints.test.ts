@@ -64,7 +64,7 @@ const ATTACKS: [string, string, string][] = [
   ['a posting of nothing', addSet() + addPosting(1, 'platform_revenue', '0'), 'CHECK'],
   ['a posting of a fraction', addSet() + addPosting(1, 'platform_revenue', '0.5'), 'an amount is an integer'],
   ['a posting of text', addSet() + addPosting(1, 'platform_revenue', `'five'`), 'an amount is an integer'],
-  ['a posting to an account that is none', addSet() + addPosting(1, 'petty cash', '5'), 'CHECK'],
+  ['a posting to an account that is none', addSet() + addPosting(1, 'petty cash', '5'), 'no such account'],
   ['a posting to no set', addPosting(1, 'platform_revenue', '5'), 'FOREIGN KEY'],
   ['a seal for no set', SEAL, 'the set does not balance'],
   [

@@ -56,8 +56,10 @@ describe('booking', () => {
     expect(await moneyOfContract(database.read, CONTRACT, 'USD')).toEqual({
       paid: usd(100n),
       released: usd(35n),
+      credited: usd(0n),
       refunded: usd(40n),
       refundDue: usd(25n),
+      held: usd(0n),
       escrow: usd(25n),
     });
     const balance = async (account: string) => (await balanceOf(database.read, account, 'USD')).amountE9s;

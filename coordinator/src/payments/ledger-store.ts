@@ -58,17 +58,25 @@ export async function balanceOf(reader: Reader, account: string, currency: strin
   return makeMoney(balance_e9s, currency);
 }
 
-/** Where a contract's money is. `paid` = `released` + `refunded` + `escrow`, always. */
+/** Where a contract's money is. `paid` = `released` + `credited` + `refunded` + `held` + `escrow`, always. */
 export interface ContractMoney {
   paid: Money;
   /** To the provider and to the platform. */
   released: Money;
+  /** The renter's, for time that was not proved; part of `refunded` once the rental has ended. */
+  credited: Money;
   /** Decided, whether or not it has reached the renter. */
   refunded: Money;
   /** Of `refunded`, what the processor has not confirmed yet. */
   refundDue: Money;
+  /** Held back from everybody by a dispute, or gone with it. */
+  held: Money;
   escrow: Money;
 }
+
+const PAYING_KINDS: readonly string[] = ['payment_received', 'paid_from_wallet'];
+const RELEASE_KINDS: readonly string[] = ['setup_fee_released', 'released_to_provider'];
+const HOLDING_KINDS: readonly string[] = ['dispute_opened', 'dispute_won'];
 
 /** Sums up a contract from its postings. All zero for a contract that nothing was paid for. */
 export async function moneyOfContract(
@@ -89,11 +97,15 @@ export async function moneyOfContract(
   const money = (amountE9s: bigint): Money => makeMoney(amountE9s, currency);
   const escrow = accounts.escrow(contractId);
   const refundDue = accounts.refundDue(contractId);
+  const ofEscrow = (kinds: readonly string[]): bigint =>
+    sumOf((row) => row.account === escrow && kinds.includes(row.kind));
   return {
-    paid: money(sumOf((row) => row.account === escrow && row.kind === 'payment_received')),
-    released: money(-sumOf((row) => row.account === escrow && row.kind === 'released_to_provider')),
+    paid: money(ofEscrow(PAYING_KINDS)),
+    released: money(-ofEscrow(RELEASE_KINDS)),
+    credited: money(sumOf((row) => row.account === accounts.renterCredit(contractId))),
     refunded: money(sumOf((row) => row.account === refundDue && row.kind === 'refund_decided')),
     refundDue: money(sumOf((row) => row.account === refundDue)),
+    held: money(-ofEscrow(HOLDING_KINDS)),
     escrow: money(sumOf((row) => row.account === escrow)),
   };
 }
