@@ -117,6 +117,29 @@ const SCENARIOS: Scenario[] = [
     check: (life, world) => expectEnd(life, world, { kinds: ['provisioned', 'destroyed'], instances: 0 }),
   },
   {
+    name: 'a release while the backend still carries out a create',
+    prepare: ({ backend }) => {
+      backend.inject({ on: 'create', what: 'late', delayMs: 1_500 });
+      // The looks of the undo and of `find` come before it, the one that proves absence after it.
+      for (const delayMs of [300, 300, 2_000]) backend.inject({ on: 'list', what: 'late', delayMs });
+    },
+    play: async (life, { clock }) => {
+      life.receive(anOrder());
+      await settle();
+      life.receive(anOrder({ kind: 'destroy', epoch: 2 }));
+      await life.rest();
+      // After a crash it can come even later than the report: then the next look at the backend shows it.
+      await Promise.all([life.observe(CONTRACT_ID), clock.advance(5_000)]);
+      await life.rest();
+    },
+    check: (life, world) => {
+      // A crash moves the create to before the tombstone, or to after the report.
+      const kinds = life.records().map(({ kind }) => kind);
+      expectEnd(life, world, { kinds, instances: 0 });
+      expect(kinds.at(-1)).toBe('destroyed');
+    },
+  },
+  {
     name: 'a stop and a start',
     play: async (life) => {
       life.receive(anOrder());

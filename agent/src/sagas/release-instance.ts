@@ -1,6 +1,13 @@
 /**
  * Ends a contract's instance by the coordinator's signed tombstone: find → destroy → prove it gone → report
  * `destroyed`. A tombstone never lapses, so that each step is tried until it works, with or without a lease.
+ *
+ * What proves absence (I5): a create that was begun and whose answer never came, because the agent crashed or gave
+ * up, can be carried out by the backend at any later time, and no wait is long enough to rule that out. So the proof
+ * is about one moment, and the last thing before the report: every known handle is asked for, and a list is taken
+ * anew. What turned up since `find` is not reported away, and not destroyed past the breaker either: this saga then
+ * ends without a report, the order stays unanswered, and the next saga finds it. What comes even later is seen by
+ * the next look at the backend, and the same tombstone stands for it (plan-steps.ts).
  */
 import { AppError } from '@dc/shared/errors';
 import type { Handle } from '../provisioners/provisioner.ts';
@@ -8,14 +15,25 @@ import { defineSaga, type SagaDefinition, UNTIL_IT_WORKS } from './saga.ts';
 import type { ReleaseInput } from './saga-inputs.ts';
 import type { SagaParts } from './saga-parts.ts';
 
+/** What is left after the destruction. */
+interface Absence {
+  /** One sentence for each handle, and one for the contract. */
+  readonly evidence: readonly string[];
+  /** Ids of instances of the contract that have turned up since they were looked for. */
+  readonly late: readonly string[];
+}
+
 /** The saga over these parts. */
 export function releaseInstance(parts: SagaParts): SagaDefinition {
   const { provisioner, sealFor } = parts;
   return defineSaga<ReleaseInput>({ name: 'release-instance', version: 1, needsLease: false })
     .run('find', {
       policy: UNTIL_IT_WORKS,
-      run: async ({ contractId, input, signal }) =>
-        findInstances(parts, { contractId, known: input.known }, signal),
+      run: async ({ contractId, input, signal }) => {
+        const sealed = await listSealed(parts, { contractId, known: input.known }, signal);
+        const { known } = input;
+        return known === null || sealed.some(({ id }) => id === known.id) ? sealed : [known, ...sealed];
+      },
     })
     .run('destroy', {
       policy: UNTIL_IT_WORKS,
@@ -27,29 +45,36 @@ export function releaseInstance(parts: SagaParts): SagaDefinition {
     })
     .run('prove_absence', {
       policy: UNTIL_IT_WORKS,
-      run: async ({ outputs, signal }) => {
+      run: async ({ contractId, input, outputs, signal }): Promise<Absence> => {
         const evidence: string[] = [];
         for (const handle of outputs.find) evidence.push(await proveAbsence(parts, handle, signal));
-        return evidence;
+        const left = await listSealed(parts, { contractId, known: input.known }, signal);
+        if (left.length === 0)
+          evidence.push('a list of the backend shows nothing with the seal of the contract');
+        return { evidence, late: left.map(({ id }) => id) };
       },
     })
-    .report(({ input, outputs }) => ({
-      kind: 'destroyed',
-      data: {
-        reason: input.tombstone.reason,
-        never_existed: outputs.find.length === 0 && !input.wasBegun,
-        handle_ids: outputs.find.map(({ id }) => id),
-        evidence: outputs.prove_absence,
-      },
-      instance: { phase: 'destroyed', handle: input.known ?? outputs.find[0] ?? null, ssh: null },
-    }));
+    .report(({ input, outputs }) => {
+      const { evidence, late } = outputs.prove_absence;
+      if (late.length > 0) return null;
+      return {
+        kind: 'destroyed',
+        data: {
+          reason: input.tombstone.reason,
+          never_existed: outputs.find.length === 0 && !input.wasBegun,
+          handle_ids: outputs.find.map(({ id }) => id),
+          evidence,
+        },
+        instance: { phase: 'destroyed', handle: input.known ?? outputs.find[0] ?? null, ssh: null },
+      };
+    });
 }
 
 /**
- * What has to go: the instance in the journal, and every other one that carries the contract's seal. Without one
- * in the journal only a complete list may say that there is nothing.
+ * Everything at the backend that carries the contract's seal. Without an instance in the journal only a complete
+ * list may say that there is nothing.
  */
-async function findInstances(
+async function listSealed(
   { provisioner, sealFor }: SagaParts,
   { contractId, known }: { contractId: string; known: Handle | null },
   signal: AbortSignal,
@@ -62,8 +87,7 @@ async function findInstances(
     );
   }
   const seal = sealFor(contractId);
-  const sealed = list.instances.filter((instance) => instance.seal === seal).map(({ handle }) => handle);
-  return known === null || sealed.some(({ id }) => id === known.id) ? sealed : [known, ...sealed];
+  return list.instances.filter((instance) => instance.seal === seal).map(({ handle }) => handle);
 }
 
 async function proveAbsence(

@@ -108,7 +108,7 @@ export interface SagaDefinition {
   /** Whether it stops when the lease is lost. A tombstone stays valid without one. */
   readonly needsLease: boolean;
   readonly steps: readonly (ChooseStep | RunStep)[];
-  /** Null for a saga that nobody waits to hear of. */
+  /** Null where nobody is to hear of this saga: then it answers no order, and the contract is planned again. */
   report(context: ReportContext<unknown, Readonly<Record<string, unknown>>>): Report | null;
   /** Whether this failure, at the first try of the first call, is a refusal: nothing was made, the order goes back. */
   declines(failure: Failure): ReturnCode | null;
