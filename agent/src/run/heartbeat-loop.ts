@@ -40,10 +40,13 @@ export function heartbeatTurn(parts: HeartbeatParts): Turn {
     const intervalMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS_MIN, answer.next_interval_ms));
     parts.contact.expectEvery(intervalMs);
     if (answer.open_work > 0) parts.onWork();
-    // Never later than promised.
-    return jittered(intervalMs * 0.9, parts.random, 0.1);
+    return heartbeatPauseMs(intervalMs, parts.random);
   };
 }
+
+/** How long to wait for the next one after the last one's answer: never later than promised, and not all at once. */
+export const heartbeatPauseMs = (intervalMs: number, random: Random): number =>
+  jittered(intervalMs * 0.9, random, 0.1);
 
 /**
  * The coordinator cannot hold more of our records than we have signed: then somebody else signs with our key, or
