@@ -8,6 +8,9 @@ import { AppError } from '../errors.ts';
 
 export const ORDER_TYP = 'dc-order';
 
+/** How long an order may be accepted, in seconds. Longer than any hand-over; the lease limits the work itself. */
+export const ORDER_LIFE_S = 300;
+
 export const ORDER_KINDS = [
   'provision',
   'stop',
@@ -62,6 +65,8 @@ export function signOrder(payload: OrderPayload, key: SigningKey): string {
 export interface OrderExpectation {
   /** The coordinator keys that the agent has pinned. */
   coordinatorKeys: readonly string[];
+  /** When those of them that were replaced ended or will end, in milliseconds. */
+  keyEnds?: ReadonlyMap<string, number>;
   agentKey: string;
   environment: string;
   nowMs: number;
@@ -83,6 +88,10 @@ export function verifyOrder(compact: string, expected: OrderExpectation): OrderP
   if (order.environment !== expected.environment) throw refused('it is for another environment');
   if (!isComplete(order)) throw refused('a member is missing or of the wrong type');
   if (order.exp * 1000 < expected.nowMs) throw refused('it has expired');
+  const endsAt = expected.keyEnds?.get(jws.kid) ?? Infinity;
+  // The end of acceptance counts too: whoever has stolen an old key could write any other time.
+  if (order.iat * 1000 >= endsAt || order.exp * 1000 > endsAt + ORDER_LIFE_S * 1000)
+    throw refused('it is signed by a key that was replaced before');
   if (order.kind === 'provision' && !isSpec(order.spec)) throw refused('it does not say what to build');
   if (order.kind === 'destroy' && order.tombstone?.contract_id !== order.sub) {
     throw refused('it destroys without a tombstone for this contract');
