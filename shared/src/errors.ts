@@ -242,6 +242,32 @@ export const ERRORS = {
     'This payment method is not offered here.',
     'Choose one of those that the page shows.',
   ),
+  PAYMENT_REFUSED: row(
+    'conflict',
+    'The payment provider does not take this payment.',
+    'Choose another amount or another way to pay.',
+  ),
+  PAYMENT_AMOUNT_UNSUPPORTED: row(
+    'invalid',
+    'This amount cannot be paid in this way.',
+    'Choose another duration or another way to pay; the detail says which amounts can be paid.',
+  ),
+  PAYMENT_NOT_FOUND: row('not_found', 'There is no such payment.', 'Check the address.'),
+  PAYMENT_PROVIDER_UNAVAILABLE: row(
+    'unavailable',
+    'The payment provider gives no answer that can be used.',
+    'Nothing is lost: it is asked again by itself. Look again in a minute.',
+  ),
+  WALLET_TOO_LOW: row(
+    'exhausted',
+    'The wallet does not hold enough.',
+    'Top it up on the page Wallet (or POST /api/v1/wallet/top-ups), or choose another way to pay.',
+  ),
+  WEBHOOK_SIGNATURE_INVALID: row(
+    'unauthenticated',
+    'The webhook is not signed by the payment provider.',
+    'Check that the webhook secret that is configured is that of this endpoint, and the clocks.',
+  ),
   CONTRACT_NOT_FOUND: row(
     'not_found',
     'There is no such contract, or it is not yours.',
@@ -251,6 +277,31 @@ export const ERRORS = {
     'conflict',
     'The contract is in a state that does not allow this.',
     'Read the contract again; the detail says what it allows.',
+  ),
+  CREDENTIALS_NOT_FOUND: row(
+    'not_found',
+    'No password was made for this contract.',
+    'Log in with your SSH key, or ask for a password: POST /api/v1/contracts/{id}/reset-password.',
+  ),
+  CREDENTIALS_EXPIRED: row(
+    'gone',
+    'The password is not kept here any more: it could be read for seven days.',
+    'Ask for a new one: POST /api/v1/contracts/{id}/reset-password.',
+  ),
+  CREDENTIALS_PENDING: row(
+    'conflict',
+    'The password or the key is being changed already.',
+    'Wait until that has ended; `credentials` of the contract tells.',
+  ),
+  CREDENTIALS_UNSUPPORTED: row(
+    'conflict',
+    'The provider cannot change the password or the key of this instance.',
+    'Log in with what you have and change it there; nothing was changed.',
+  ),
+  CREDENTIALS_UNPROVED: row(
+    'unavailable',
+    'The instance does not let in who should be, or still lets in who should not.',
+    'Ask for it again; until then the old and the new one may or may not work.',
   ),
   MONEY_RANGE: row('invalid', 'The amount is out of range.', 'Use a smaller amount.'),
   LEDGER_REFUSED: row('bug', 'The ledger refused a posting.', 'Nothing was booked; report the trace_id.'),
@@ -329,6 +380,11 @@ export const ERRORS = {
     'invalid',
     'The key file cannot be read.',
     'Restore it from a backup, or set up again.',
+  ),
+  KEY_ROTATION_PENDING: row(
+    'conflict',
+    'The coordinator’s key is being replaced already.',
+    'Wait until that rotation is over; dc-coordinator admin key status says when.',
   ),
   DATABASE_NEWER: row(
     'conflict',

@@ -1,4 +1,5 @@
 /** The checks of `testing/saga-checks.ts` on every saga: steps that run twice, and failures at every step. */
+import type { OrderSpec } from '@dc/shared/orders/order';
 import { afterEach, describe, expect, it } from 'vitest';
 import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
 import { settle } from '@dc/shared/testing/manual-clock';
@@ -179,7 +180,7 @@ describe('A create that the backend carries out after all', () => {
       memoryMb: 1,
       diskGb: 1,
       operatingSystem: 'd',
-      sshPublicKey: payload.spec!.ssh_public_key,
+      sshPublicKey: (payload.spec as OrderSpec).ssh_public_key,
       hostname: 'h',
     };
     const late = { contractId, seal: world.sealFor(contractId), token: names.token, spec };
@@ -202,7 +203,7 @@ describe('A create that the backend carries out after all', () => {
       memoryMb: 1,
       diskGb: 1,
       operatingSystem: 'd',
-      sshPublicKey: payload.spec!.ssh_public_key,
+      sshPublicKey: (payload.spec as OrderSpec).ssh_public_key,
       hostname: 'h',
     };
     const other = { contractId, seal: world.sealFor(contractId), token: 'another-agent', spec };
@@ -249,7 +250,7 @@ describe('A backend that does not show everything', () => {
     const world = await newWorld();
     const { contractId, payload } = anOrder();
     const hostname = 'h';
-    const key = payload.spec!.ssh_public_key;
+    const key = (payload.spec as OrderSpec).ssh_public_key;
     const spec = { cpu: 1, memoryMb: 1, diskGb: 1, operatingSystem: 'd', sshPublicKey: key, hostname };
     const life = world.start();
     const request = { contractId, seal: world.sealFor(contractId), token: 'of an earlier journal', spec };

@@ -1,6 +1,6 @@
 /** PURE: the inputs of the sagas, made from orders and the journal's view. */
 import { AppError } from '@dc/shared/errors';
-import type { OrderSpec, Tombstone } from '@dc/shared/orders/order';
+import { isProvisionSpec, type OrderSpec, type Tombstone } from '@dc/shared/orders/order';
 import type { ContractView, JournalOrder } from '../journal/journal.ts';
 import type { Handle, SshAccess } from '../provisioners/provisioner.ts';
 
@@ -39,7 +39,7 @@ export type SagaName = keyof SagaInputs;
 /** Input for making the instance. Throws ORDER_REFUSED for an order that does not say what to build. */
 export function provisionInput(order: JournalOrder): ProvisionInput {
   const { spec } = order.payload;
-  if (order.kind !== 'provision' || spec === undefined) {
+  if (order.kind !== 'provision' || !isProvisionSpec(spec)) {
     throw new AppError('ORDER_REFUSED', 'The order does not say what to build.');
   }
   return { spec };

@@ -56,6 +56,8 @@ describe('an order', () => {
       kind,
       spec: undefined,
       ...(kind === 'provision' ? { spec } : {}),
+      ...(kind === 'reset_password' ? { spec: { seal_to: [agent.publicKey, coordinator.publicKey] } } : {}),
+      ...(kind === 'rotate_ssh_key' ? { spec: { ssh_public_key: 'new', replaces: 'old' } } : {}),
       ...(kind === 'destroy' ? { tombstone } : {}),
     });
     expect(verifyOrder(signOrder(order, coordinator), expected).kind).toBe(kind);
@@ -107,6 +109,25 @@ describe('an order', () => {
     ],
     ['to build with no memory', { spec: { ...spec, memory_mb: 0 } }, 'it does not say what to build'],
     ['to build with a text as size', { spec: { ...spec, cpu: '2' } }, 'it does not say what to build'],
+    ...[
+      undefined,
+      null,
+      {},
+      { seal_to: [] },
+      { seal_to: 'x' },
+      { seal_to: [agent.publicKey, agent.publicKey] },
+      { seal_to: [7] },
+      { seal_to: [`01${'0'.repeat(62)}`] }, // Of small order: anybody could open its box.
+      { seal_to: Array.from({ length: 33 }, (_, index) => aKey(String(index)).publicKey) },
+    ].map(
+      (wrong) =>
+        [
+          `to make a password for ${JSON.stringify(wrong)?.slice(0, 60)}`,
+          { kind: 'reset_password', spec: wrong },
+          'whom to seal the password to',
+        ] as [string, Record<string, unknown>, string],
+    ),
+    ['to change the key to nothing', { kind: 'rotate_ssh_key', spec: { replaces: 'x' } }, 'which key takes'],
     ['to destroy without a tombstone (I7)', { kind: 'destroy', spec: undefined }, 'without a tombstone'],
     ['to destroy with an empty one', { kind: 'destroy', tombstone: null }, 'without a tombstone'],
     [

@@ -4,7 +4,8 @@
  */
 import type { SigningKey } from '../crypto/ed25519.ts';
 import { parseJws, signJws, verifyJws } from '../crypto/jws.ts';
-import { AppError } from '../errors.ts';
+import { parsePublicKey } from '../crypto/public-key.ts';
+import { AppError, isAppError } from '../errors.ts';
 
 export const ORDER_TYP = 'dc-order';
 
@@ -21,6 +22,9 @@ export const ORDER_KINDS = [
 ] as const;
 export type OrderKind = (typeof ORDER_KINDS)[number];
 
+/** The most keys that one order names: its boxes, in a record, fit into one compact JWS. */
+export const SEAL_TO_MAX = 32;
+
 /** What to build. */
 export interface OrderSpec {
   offering_id: string;
@@ -29,6 +33,17 @@ export interface OrderSpec {
   disk_gb: number;
   operating_system: string;
   ssh_public_key: string;
+}
+
+/** Whom a new password is sealed to: the account's keys, at least one. The boxes come in the same order. */
+export interface ResetPasswordSpec {
+  seal_to: string[];
+}
+
+/** The renter's key that opens the instance from now on, and the one that does not any more. */
+export interface RotateSshKeySpec {
+  ssh_public_key: string;
+  replaces: string;
 }
 
 /** Why an instance must go: the only thing that lets an agent destroy one that it has reported. */
@@ -52,7 +67,7 @@ export interface OrderPayload {
   exp: number;
   jti: string;
   environment: string;
-  spec?: OrderSpec;
+  spec?: OrderSpec | ResetPasswordSpec | RotateSshKeySpec;
   tombstone?: Tombstone;
 }
 
@@ -74,7 +89,7 @@ export interface OrderExpectation {
 
 /**
  * Reads an order and checks it against what the agent pinned. Throws ORDER_REFUSED, naming what does not fit:
- * form, issuer, signature, audience, environment, time, or a destroy without its tombstone.
+ * form, issuer, signature, audience, environment, time, what it lacks, or a destroy without its tombstone.
  */
 export function verifyOrder(compact: string, expected: OrderExpectation): OrderPayload {
   const jws = parseJws(compact);
@@ -92,7 +107,12 @@ export function verifyOrder(compact: string, expected: OrderExpectation): OrderP
   // The end of acceptance counts too: whoever has stolen an old key could write any other time.
   if (order.iat * 1000 >= endsAt || order.exp * 1000 > endsAt + ORDER_LIFE_S * 1000)
     throw refused('it is signed by a key that was replaced before');
-  if (order.kind === 'provision' && !isSpec(order.spec)) throw refused('it does not say what to build');
+  if (order.kind === 'provision' && !isProvisionSpec(order.spec))
+    throw refused('it does not say what to build');
+  if (order.kind === 'reset_password' && !isResetSpec(order.spec))
+    throw refused('it does not say whom to seal the password to');
+  if (order.kind === 'rotate_ssh_key' && !isRotateSpec(order.spec))
+    throw refused('it does not say which key takes the place of which');
   if (order.kind === 'destroy' && order.tombstone?.contract_id !== order.sub) {
     throw refused('it destroys without a tombstone for this contract');
   }
@@ -110,13 +130,44 @@ function isComplete(order: Partial<OrderPayload>): order is OrderPayload {
   );
 }
 
-function isSpec(spec: Partial<OrderSpec> | null | undefined): spec is OrderSpec {
+type Spec = OrderPayload['spec'] | null;
+
+/** Whether a spec says what to build. */
+export function isProvisionSpec(spec: Spec): spec is OrderSpec {
+  const { cpu, memory_mb, disk_gb, offering_id, operating_system, ssh_public_key } = membersOf(spec);
   return (
-    typeof spec === 'object' &&
-    spec !== null &&
-    [spec.cpu, spec.memory_mb, spec.disk_gb].every((size) => Number.isFinite(size) && (size as number) > 0) &&
-    [spec.offering_id, spec.operating_system, spec.ssh_public_key].every((text) => typeof text === 'string')
+    [cpu, memory_mb, disk_gb].every((size) => Number.isFinite(size) && (size as number) > 0) &&
+    [offering_id, operating_system, ssh_public_key].every((text) => typeof text === 'string')
   );
+}
+
+/** Whether a spec says whom to seal a password to: keys that it can be sealed to, each once. */
+export function isResetSpec(spec: Spec): spec is ResetPasswordSpec {
+  const keys = membersOf(spec)['seal_to'];
+  return (
+    Array.isArray(keys) &&
+    keys.length > 0 &&
+    keys.length <= SEAL_TO_MAX &&
+    new Set(keys).size === keys.length &&
+    keys.every(isUsableKey)
+  );
+}
+
+/** Whether a spec says which key takes the place of which. */
+export function isRotateSpec(spec: Spec): spec is RotateSshKeySpec {
+  const { ssh_public_key, replaces } = membersOf(spec);
+  return typeof ssh_public_key === 'string' && typeof replaces === 'string';
+}
+
+const membersOf = (spec: Spec): Record<string, unknown> => ({ ...spec });
+
+function isUsableKey(key: unknown): boolean {
+  try {
+    return typeof key === 'string' && parsePublicKey(key) === key;
+  } catch (error) {
+    if (isAppError(error, 'KEY_WEAK')) return false;
+    throw error;
+  }
 }
 
 function refused(why: string): AppError {

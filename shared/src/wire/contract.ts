@@ -12,6 +12,13 @@ import {
   Uuid,
 } from './schema-parts.ts';
 
+/** What of an instance's credentials can be changed; these are kinds of orders too. */
+export const CREDENTIAL_KINDS = ['reset_password', 'rotate_ssh_key'] as const;
+/** How it is known that a new password works. */
+export const PASSWORD_PROOFS = ['login', 'no_password_login'] as const;
+export type PasswordProof = (typeof PASSWORD_PROOFS)[number];
+export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
+
 const oneOf = <T extends string>(values: readonly T[], options: { description?: string } = {}) =>
   Type.Enum([...values], options);
 
@@ -77,6 +84,20 @@ export const Contract = closed({
     description: 'How much was decided to be sent back; `payment.status` tells whether that is confirmed',
   }),
   last_error: nullable(closed({ code: Type.String(), detail: Type.String(), remedy: Type.String() })),
+  credentials: Type.Optional(
+    closed(
+      {
+        pending: nullable(closed({ kind: oneOf(CREDENTIAL_KINDS), since: Timestamp })),
+        password_made_at: nullable(Timestamp),
+        password_until: nullable(Timestamp),
+      },
+      {
+        description:
+          'What becomes of the password and the key: a change that is under way, and until when the latest password ' +
+          'can be read from GET /contracts/{id}/credentials. Missing until a change was asked for',
+      },
+    ),
+  ),
   extensions: Type.Optional(
     Type.Array(
       closed({
@@ -106,6 +127,38 @@ export type WireCreateContract = Static<typeof CreateContract>;
 
 export const ExtendContract = closed({ hours: Type.Integer({ minimum: 1, maximum: 87_600 }) });
 export const CancelContract = closed({ reason: Type.Optional(plainText({ maxLength: 500 })) });
+export const ResetPassword = closed({});
+export const RotateSshKey = closed({
+  ssh_public_key: Type.String({
+    maxLength: 16_384,
+    description: 'Takes the place of the key of the contract',
+  }),
+});
+
+export const SealedBoxSchema = closed({
+  public_key: Type.String({ ...PublicKey, description: 'The account key whose holder can open it' }),
+  enc: Type.String({ description: 'base64url: the encapsulated key' }),
+  ciphertext: Type.String({ description: 'base64url' }),
+});
+export const Credentials = closed({
+  contract_id: Uuid,
+  user: Type.String({ description: 'Whose password it is' }),
+  made_at: Timestamp,
+  expires_at: Timestamp,
+  proof: Type.Enum([...PASSWORD_PROOFS], {
+    description:
+      '`login`: the agent logged in with it, and a wrong one was refused. `no_password_login`: it is set, and the ' +
+      'SSH server of the instance takes no passwords, so that nobody could try it',
+  }),
+  algorithm: Type.String({
+    description:
+      'HPKE (RFC 9180) to the X25519 form of an account’s Ed25519 key (RFC 7748, 4.1). `info` is ' +
+      '"dc-credential-v1", the AAD the contract’s id; inside is the password as UTF-8',
+  }),
+  boxes: Type.Array(SealedBoxSchema, { description: 'One for each key of the renter’s account' }),
+});
+export type WireCredentials = Static<typeof Credentials>;
+
 export const PauseContract = closed({ reason: Type.Optional(plainText({ maxLength: 500 })) });
 export const RespondContract = closed({
   accept: Type.Boolean(),
