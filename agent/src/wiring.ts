@@ -7,11 +7,13 @@ import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
 import { makeSeal } from '@dc/shared/seal';
 import { DestructionBreaker } from './breaker/destruction-breaker.ts';
+import { changeAvailability, readState, takesNewWork, type AvailabilityChange } from './availability/availability.ts';
 import type { Config } from './config/config-schema.ts';
 import { loadKeys, type AgentKeys } from './config/key-files.ts';
 import { driverDir, journalFile } from './config/paths.ts';
 import type { ControlParts, ControlServer } from './control/control-server.ts';
 import type { Coordinator } from './coordinator-client/coordinator.ts';
+import { PinnedKeys } from './coordinator-keys/pinned-keys.ts';
 import { HealthLoop, type Look } from './health/health-loop.ts';
 import { probeSshOn } from './health/probe-ssh.ts';
 import { readBanner } from './health/read-banner.ts';
@@ -76,6 +78,7 @@ interface Opened {
   readonly journal: Journal;
   readonly provisioner: Provisioner;
   readonly coordinator: Coordinator;
+  readonly pins: PinnedKeys;
 }
 
 /** Makes an agent. Nothing is opened before `start`. */
@@ -107,7 +110,11 @@ async function open(config: Config, deps: AgentDependencies): Promise<Opened> {
     const provisioner =
       deps.provisioner ?? (await openProvisioner(kind, options, { clock, random, sealSecret, stateDir }));
     const coordinator = deps.coordinator ?? (await openCoordinator(config, deps, keys));
-    return { config, deps, keys, journal, provisioner, coordinator };
+    const { environment } = config;
+    const coordinatorKeys = config.coordinator.publicKeys;
+    const { log } = deps;
+    const pins = new PinnedKeys({ journal, coordinator, clock, log, coordinatorKeys, environment });
+    return { config, deps, keys, journal, provisioner, coordinator, pins };
   } catch (error) {
     journal.close();
     throw error;
@@ -125,6 +132,7 @@ async function openCoordinator(
 
 /** How loops wake each other: the only thing that they know of one another. */
 interface Nudges {
+  readonly heartbeat: Nudge;
   readonly work: Nudge;
   readonly records: Nudge;
   readonly returns: Nudge;
@@ -135,7 +143,7 @@ function assemble(opened: Opened): AgentParts {
   const { config, deps, journal, provisioner, coordinator } = opened;
   const { clock, random, log } = deps;
   const slots = config.limits.parallel;
-  const nudges: Nudges = { work: new Nudge(), records: new Nudge(), returns: new Nudge() };
+  const nudges: Nudges = { heartbeat: new Nudge(), work: new Nudge(), records: new Nudge(), returns: new Nudge() };
   const onWork = (): void => nudges.work.nudge();
   const onOutbox = (): void => {
     nudges.records.nudge();
@@ -175,19 +183,29 @@ function assemble(opened: Opened): AgentParts {
     runner,
     keeper,
     contact,
-    trust: trustOf(opened),
+    trust: { agentKey: opened.keys.agentKey.publicKey, environment: config.environment },
+    pins: opened.pins,
     slots,
     conditions: () => ({
       fingerprint: observer.fingerprint,
       diskFreeBytes: diskFreeBytes(config.stateDir),
       diskFreeBytesMin: config.limits.diskFreeBytes,
+      takesNewWork: takesNewWork(readState(journal, clock.now())),
     }),
     isStreamUp: () => stream.isUp,
     onReturn: onOutbox,
   });
   const parts = { journal, coordinator, provisioner, runner, keeper, observer, contact, work, stream };
   const toDestroy = { journal, provisioner, clock, sealFor };
-  const act = { destroyOrphan: (id: string, signal: AbortSignal) => destroyOrphan(toDestroy, id, signal) };
+  const answering = { journal, clock, agentKey: opened.keys.agentKey, environment: config.environment };
+  const changeOwn = (change: AvailabilityChange): number => {
+    const changed = changeAvailability(answering, change);
+    // Sales stop with the next heartbeat.
+    nudges.heartbeat.nudge();
+    onOutbox();
+    return changed;
+  };
+  const act = { changeAvailability: changeOwn, destroyOrphan: (id: string, signal: AbortSignal) => destroyOrphan(toDestroy, id, signal) };
   return {
     ...parts,
     ...act,
@@ -196,12 +214,6 @@ function assemble(opened: Opened): AgentParts {
   };
 }
 
-/** What orders and receipts are held against. */
-const trustOf = ({ config, keys }: Opened) => ({
-  coordinatorKeys: config.coordinator.publicKeys,
-  agentKey: keys.agentKey.publicKey,
-  environment: config.environment,
-});
 
 /** Makes the seals of this provider in this environment. */
 const sealsOf =
@@ -225,7 +237,7 @@ function makeEngine(opened: Opened, onOutbox: () => void): SagaEngine {
   return new SagaEngine({ journal, clock, random, log, agentKey, environment, onOutbox, mayDestroy }, sagas);
 }
 
-type LoopedParts = Omit<AgentParts, 'loops' | 'flush' | 'destroyOrphan'>;
+type LoopedParts = Omit<AgentParts, 'loops' | 'flush' | 'destroyOrphan' | 'changeAvailability'>;
 type Signals = Nudges & { readonly onWork: () => void; readonly onOutbox: () => void };
 
 /** Everything that is repeated for as long as the agent runs. No loop waits for another one. */
@@ -234,15 +246,18 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
   const { clock } = deps;
   const shared = { ...parts, clock, random: deps.random, log: deps.log };
   const { agentKey } = keys;
-  const records = new RecordDelivery({ ...shared, ...trustOf(opened) });
+  const { environment } = config;
+  const { pins } = opened;
+  const records = new RecordDelivery({ ...shared, pins, agentKey: agentKey.publicKey });
   const look: Look = deps.look ?? ((address, signal) => readBanner(address, { clock, signal }));
   const health = new HealthLoop({
     ...shared,
     agentKey,
-    environment: config.environment,
+    environment,
     look,
     onRecord: onOutbox,
   });
+  const heartbeat = heartbeatTurn({ ...shared, pins, agentKey, environment, version: VERSION, onWork });
   const watchdog = watchdogTurn({
     ...shared,
     notify: deps.notify ?? (() => Promise.resolve()),
@@ -256,7 +271,7 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
     nudge,
   });
   return [
-    loop('heartbeat', heartbeatTurn({ ...shared, ...trustOf(opened), version: VERSION, onWork }), PATIENT),
+    loop('heartbeat', heartbeat, PATIENT, nudges.heartbeat),
     loop('stream', parts.stream.turn, STREAM),
     loop('work', parts.work.turn, WORK, nudges.work),
     loop('leases', parts.keeper.turn, PATIENT, parts.keeper.nudge),

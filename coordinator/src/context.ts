@@ -6,6 +6,7 @@ import type { Random } from '@dc/shared/random';
 import type { CoordinatorConfig } from './config/config.ts';
 import type { Database } from './database/database.ts';
 import type { EventStreams } from './http/event-streams.ts';
+import type { CoordinatorKeys } from './keys/coordinator-keys.ts';
 import type { Outbox } from './jobs/outbox.ts';
 import type { Signals } from './jobs/signals.ts';
 import type { LedgerStore } from './payments/ledger-store.ts';
@@ -15,8 +16,10 @@ export interface Context {
   db: Database;
   clock: Clock;
   random: Random;
-  /** The coordinator's own key: signs orders and checkpoints. */
-  key: SigningKey;
+  /** The coordinator's own key as it is now: signs orders and checkpoints. Another one after a rotation. */
+  readonly key: SigningKey;
+  /** Every key that it ever had, and the announcements that lead from one to the next. */
+  keys: CoordinatorKeys;
   log: Logger;
   /** Tells the streams of all coordinator processes what changed. */
   signals: Signals;

@@ -13,7 +13,6 @@ import { accountRoutes } from './accounts/account-routes.ts';
 import { sessionRoutes } from './accounts/session-routes.ts';
 import { agentRoutes } from './agents/agent-routes.ts';
 import type { CoordinatorConfig } from './config/config.ts';
-import { ensureKeyFile } from './config/key-file.ts';
 import type { Context } from './context.ts';
 import { contractRoutes } from './contracts/contract-routes.ts';
 import { DEADLINE_TOPIC } from './contracts/contract-deadlines.ts';
@@ -27,15 +26,19 @@ import { evidenceRoutes } from './evidence/evidence-routes.ts';
 import { CoordinatorMetrics } from './health/coordinator-metrics.ts';
 import { healthRoutes } from './health/health-routes.ts';
 import { buildServer } from './http/build-server.ts';
+import { connectionLimits } from './http/connections.ts';
 import { EventStreams } from './http/event-streams.ts';
 import { infoRoute } from './http/info-route.ts';
 import type { Route } from './http/route.ts';
+import { rerouteWaiting } from './agents/route-work.ts';
 import { pruneExpired } from './jobs/housekeeping.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { createOutbox } from './jobs/outbox.ts';
 import { Signals } from './jobs/signals.ts';
+import { CoordinatorKeys } from './keys/coordinator-keys.ts';
 import { offeringRoutes } from './offerings/offering-routes.ts';
 import { providerRoutes } from './offerings/provider-routes.ts';
+import { openFilesMax } from './lib/open-files.ts';
 import { createLedgerStore } from './payments/ledger-store.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
 import { sendRefund } from './payments/refund-job.ts';
@@ -75,6 +78,8 @@ export interface Coordinator {
 }
 
 const HOUSEKEEPING_EVERY_MS = 60_000;
+// An order whose agent is gone finds another one within this.
+const ROUTE_EVERY_MS = 10_000;
 // A look waits for a socket, seconds where a firewall swallows it: one dark provider must not hold up the others.
 const LOOKS_AT_ONCE = 64;
 
@@ -85,27 +90,32 @@ export async function createCoordinator(
 ): Promise<Coordinator> {
   const { clock, random, log } = parts;
   makeFolder(dirname(config.keyFile));
-  const key = ensureKeyFile(config.keyFile, random);
+  const keys = new CoordinatorKeys(config.keyFile, { clock, random });
   const { db } = await openMigrated(config, { clock, random, log });
   const metrics = new CoordinatorMetrics();
+  const limits = connectionLimits(openFilesMax());
   const jobs = new JobRunner({ database: db, clock, random, log, onEvent: metrics.onJob });
   const context: Context = {
     config,
     db,
     clock,
     random,
-    key,
+    keys,
+    get key() {
+      return keys.current;
+    },
     log,
     signals: new Signals({ db, clock, log }),
     outbox: createOutbox({ clock, onCommitted: () => jobs.wake() }),
     ledger: createLedgerStore({ clock, random }),
-    streams: new EventStreams(clock),
+    streams: new EventStreams(clock, limits.streams),
   };
   const payments = paymentsOf(config, parts.payments ?? []);
   addJobs(jobs, context, payments);
   const web = buildWeb(context);
   const routes = [...apiRoutes(context, payments), ...web.routes];
   const app = buildServer(context, routes, {
+    connectionsMax: limits.connections,
     onAnswer: metrics.onAnswer,
     sendErrorPage: (input, error) => web.sendError(input, error),
     checksAnswers: parts.checksAnswers === true,
@@ -185,6 +195,7 @@ function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string
   jobs.handle(VERIFY_TOPIC, ({ key }) => verifyDelivery(context, key), { concurrency: LOOKS_AT_ONCE });
   jobs.handle(DEADLINE_TOPIC, ({ payload }) => enforceDeadline(context, payload.contractId));
   jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal));
+  jobs.every('orders.route', ROUTE_EVERY_MS, () => rerouteWaiting(context));
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
 }
 

@@ -22,6 +22,7 @@ import {
   type WireLease,
   type WireReturnWork,
 } from '@dc/shared/wire/agent';
+import { CoordinatorInfo } from '@dc/shared/wire/coordinator';
 import { SignedCalls, type CallerParts } from './signed-calls.ts';
 
 const TRIES_MAX = 3;
@@ -82,6 +83,11 @@ export class SimulatedWire implements Coordinator {
 
   async submitRecords(records: readonly string[], signal: AbortSignal): Promise<RecordsTaken> {
     return parseAnswer(RecordsAnswer, await this.#repeat('/agents/records', { records }, signal));
+  }
+
+  async keyRotations(signal: AbortSignal): Promise<string[]> {
+    const answer = await this.#calls.send({ method: 'GET', path: '/coordinator', signal });
+    return parseAnswer(CoordinatorInfo, answer).key_rotations ?? [];
   }
 
   async readStream(onEvent: (event: StreamEvent) => void, signal: AbortSignal): Promise<void> {

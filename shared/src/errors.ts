@@ -338,6 +338,11 @@ export const ERRORS = {
     'The lease is not held any more.',
     'Stop working on it and ask for work again.',
   ),
+  CAPACITY_INVALID: row(
+    'invalid',
+    'The statement of capacity does not hold.',
+    'Sign it anew with the agent’s key, for this environment, with the contracts that the heartbeat names.',
+  ),
   RECORD_INVALID: row(
     'invalid',
     'The record does not verify.',

@@ -53,6 +53,9 @@ export interface Coordinator {
    */
   submitRecords(records: readonly string[], signal: AbortSignal): Promise<RecordsTaken>;
 
+  /** The announcements of the coordinator's keys, oldest first, unchecked. Safe to repeat. */
+  keyRotations(signal: AbortSignal): Promise<string[]>;
+
   /**
    * Opens the stream and calls `onEvent` for everything on it, comments left out. Resolves when the coordinator ends
    * it; throws when it breaks or is silent for too long.

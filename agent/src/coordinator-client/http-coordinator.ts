@@ -13,6 +13,7 @@ import {
   type WireLease,
   type WireReturnWork,
 } from '@dc/shared/wire/agent';
+import { CoordinatorInfo } from '@dc/shared/wire/coordinator';
 import type { Coordinator, RecordsTaken, RenewedLease, StreamEvent } from './coordinator.ts';
 import { HttpTransport } from './http-transport.ts';
 import { parseAnswer } from './parse-answer.ts';
@@ -62,6 +63,11 @@ export class HttpCoordinator implements Coordinator {
 
   async submitRecords(records: readonly string[], signal: AbortSignal): Promise<RecordsTaken> {
     return parseAnswer(RecordsAnswer, await this.#post('/agents/records', { records }, signal));
+  }
+
+  async keyRotations(signal: AbortSignal): Promise<string[]> {
+    const call = { method: 'GET', path: '/coordinator', isRepeatable: true, signal } as const;
+    return parseAnswer(CoordinatorInfo, (await this.#transport.send(call)).body).key_rotations ?? [];
   }
 
   async readStream(onEvent: (event: StreamEvent) => void, signal: AbortSignal): Promise<void> {

@@ -2,6 +2,7 @@ import { AppError } from '@dc/shared/errors';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { signRecord } from '@dc/shared/evidence/record';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PinnedKeys } from '../coordinator-keys/pinned-keys.ts';
 import type { Journal } from '../journal/journal.ts';
 import { openJournal } from '../journal/open-journal.ts';
 import { SILENT } from '../lib/log.ts';
@@ -30,10 +31,21 @@ beforeEach(() => {
     clock,
     log: SILENT,
     agentKey: key.publicKey,
-    coordinatorKeys: [coordinator.key.publicKey],
+    pins: pinning([coordinator.key.publicKey]),
   });
 });
 afterEach(() => journal.close());
+
+function pinning(coordinatorKeys: readonly string[]): PinnedKeys {
+  return new PinnedKeys({
+    journal,
+    coordinator,
+    clock,
+    log: SILENT,
+    coordinatorKeys,
+    environment: ENVIRONMENT,
+  });
+}
 
 /** Signs records into the journal. */
 function sign(count: number, { by = key, padding = 0 } = {}): void {
@@ -150,7 +162,7 @@ describe('the outbox', () => {
       clock,
       log: SILENT,
       agentKey: key.publicKey,
-      coordinatorKeys: keys ?? [coordinator.key.publicKey],
+      pins: pinning(keys ?? [coordinator.key.publicKey]),
     });
     await expect(picky.turn(never)).rejects.toMatchObject({ code: 'RESPONSE_INVALID' });
     expect(waiting()).toBe(1);

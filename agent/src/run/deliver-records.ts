@@ -6,6 +6,7 @@ import type { Clock } from '@dc/shared/clock';
 import { hashJws } from '@dc/shared/crypto/jws';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { verifyCheckpoint } from '@dc/shared/evidence/record';
+import type { PinnedKeys } from '../coordinator-keys/pinned-keys.ts';
 import type { Coordinator, RecordsTaken } from '../coordinator-client/coordinator.ts';
 import type { Journal, JournalRecord } from '../journal/journal.ts';
 import type { Log } from '../lib/log.ts';
@@ -26,7 +27,7 @@ export interface DeliveryParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly agentKey: string;
-  readonly coordinatorKeys: readonly string[];
+  readonly pins: Pick<PinnedKeys, 'covers' | 'meet'>;
 }
 
 export class RecordDelivery {
@@ -37,7 +38,7 @@ export class RecordDelivery {
   }
 
   readonly turn: Turn = async (signal) => {
-    const { journal, coordinator, contact } = this.#parts;
+    const { journal, coordinator, contact, pins } = this.#parts;
     const waiting = this.#own(journal.undeliveredRecords(BATCH_MAX));
     if (waiting.length === 0) return IDLE_MS;
     const batch = cutToSize(waiting);
@@ -47,6 +48,8 @@ export class RecordDelivery {
         signal,
       );
       contact.seen();
+      const receipt = verifyCheckpoint(taken.checkpoint);
+      if (receipt !== null) await pins.meet([receipt.coordinator], signal);
       this.#acknowledge(batch, taken);
     } catch (error) {
       this.#reopenGap(error);
@@ -95,13 +98,13 @@ export class RecordDelivery {
 
   /** A record counts as delivered only with the coordinator's signature for it: it is our proof later on. */
   #assertReceipt(batch: readonly JournalRecord[], compact: string): void {
-    const { agentKey, coordinatorKeys } = this.#parts;
+    const { agentKey, pins } = this.#parts;
     const last = batch.at(-1);
     const receipt = verifyCheckpoint(compact);
     const fits =
       last !== undefined &&
       receipt !== null &&
-      coordinatorKeys.includes(receipt.coordinator) &&
+      pins.covers(receipt.coordinator, Date.parse(receipt.payload.received_at)) &&
       receipt.payload.agent === agentKey &&
       receipt.payload.seq === last.seq &&
       receipt.payload.hash === hashJws(last.compact);

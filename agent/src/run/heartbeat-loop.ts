@@ -1,32 +1,22 @@
 /** Says regularly that this agent lives and what it runs; learns what the coordinator knows of it. */
 import { AppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
-import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
-import type { JournalReader, UnaccountedInstance } from '../journal/journal.ts';
+import type { PinnedKeys } from '../coordinator-keys/pinned-keys.ts';
 import { jittered } from '../lib/backoff.ts';
 import type { Turn } from '../lib/loop.ts';
-import type { Provisioner } from '../provisioners/provisioner.ts';
-import type { BackendObserver } from './observe-backend.ts';
+import { composeHeartbeat, type HeartbeatWords } from './compose-heartbeat.ts';
 import type { Contact } from './contact.ts';
 
 /** Whatever the coordinator says: more often is noise, more seldom makes us look dead. */
 const INTERVAL_MS_MIN = 1_000;
 const INTERVAL_MS_MAX = 300_000;
-/** What the wire takes. */
-const CONTRACTS_MAX = 10_000;
-/** Enough to know which; the number says how many there are. */
-const ORPHANS_MAX = 50;
 
-export interface HeartbeatParts {
-  readonly journal: JournalReader;
+export interface HeartbeatParts extends HeartbeatWords {
   readonly coordinator: Coordinator;
-  readonly provisioner: Provisioner;
-  readonly observer: Pick<BackendObserver, 'of' | 'fingerprint'>;
   readonly contact: Contact;
+  readonly pins: Pick<PinnedKeys, 'expect'>;
   readonly random: Random;
-  readonly version: string;
-  readonly agentKey: string;
   /** Called when the coordinator has work that nobody nudged us about. */
   readonly onWork: () => void;
 }
@@ -36,6 +26,7 @@ export function heartbeatTurn(parts: HeartbeatParts): Turn {
   return async (signal) => {
     const answer = await parts.coordinator.heartbeat(composeHeartbeat(parts), signal);
     parts.contact.seen();
+    await parts.pins.expect(answer.key_rotations ?? 0, signal);
     assertOwnChain(parts, answer.records_held);
     const intervalMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS_MIN, answer.next_interval_ms));
     parts.contact.expectEvery(intervalMs);
@@ -53,7 +44,7 @@ export const heartbeatPauseMs = (intervalMs: number, random: Random): number =>
  * our journal was lost. Either way we know less than we did, and must not act on it.
  */
 function assertOwnChain({ journal, agentKey }: HeartbeatParts, held: number): void {
-  const signed = journal.lastSeq(agentKey);
+  const signed = journal.lastSeq(agentKey.publicKey);
   if (held <= signed) return;
   throw new AppError(
     'RECORD_FORK',
@@ -65,57 +56,3 @@ function assertOwnChain({ journal, agentKey }: HeartbeatParts, held: number): vo
     },
   );
 }
-
-/** What is said. Nothing is claimed that nobody looked at (I16). */
-export function composeHeartbeat({
-  journal,
-  provisioner,
-  observer,
-  version,
-}: Pick<HeartbeatParts, 'journal' | 'provisioner' | 'observer' | 'version'>): WireHeartbeat {
-  const { fingerprint } = observer;
-  const free = fingerprint?.freeCapacity ?? null;
-  const running = journal.instances(['running']).filter(({ contractId, changedAt }) => {
-    const { existence, at } = observer.of(contractId);
-    return existence.existence !== 'absent' || at <= changedAt; // That look was before it was made.
-  });
-  return {
-    version,
-    journal_id: journal.journalId,
-    capabilities: { provisioner: provisioner.kind, ...provisioner.capabilities, ...describeTrouble(journal) },
-    ...(fingerprint === null ? {} : { healthy: fingerprint.healthy }),
-    ...(free === null
-      ? {}
-      : {
-          capacity: {
-            cpu: free.cpu,
-            memory_mb: free.memoryMb,
-            disk_gb: free.diskGb,
-            instances: free.instances,
-          },
-        }),
-    running_contracts: running.slice(0, CONTRACTS_MAX).map(({ contractId }) => contractId),
-  };
-}
-
-/** What the operator of this machine has to decide; nothing where there is nothing. */
-function describeTrouble(journal: JournalReader): Record<string, unknown> {
-  const paused = journal.pausedReleases();
-  const orphans = journal.unaccounted().filter(({ kind, goneAt }) => kind === 'orphan' && goneAt === null);
-  const since = paused[0]?.askedAt ?? 0;
-  return {
-    ...(paused.length === 0
-      ? {}
-      : { destruction_paused: { waiting: paused.length, since: new Date(since).toISOString() } }),
-    ...(orphans.length === 0
-      ? {}
-      : { orphans_total: orphans.length, orphans: orphans.slice(0, ORPHANS_MAX).map(describeOrphan) }),
-  };
-}
-
-const describeOrphan = ({ id, contractId, firstSeenAt, timesSeen }: UnaccountedInstance): object => ({
-  id,
-  contract_id: contractId,
-  first_seen_at: new Date(firstSeenAt).toISOString(),
-  times_seen: timesSeen,
-});

@@ -2,12 +2,14 @@
  * Takes work: leases orders, holds each against the pinned keys, writes them down and hands them to the runner.
  * What cannot be trusted is refused and never acted upon; what could only fail here goes back.
  */
+import { parseJws } from '@dc/shared/crypto/jws';
 import { type AppError, isAppError } from '@dc/shared/errors';
 import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
 import { RETURN_DETAIL_MAX, type WireLease } from '@dc/shared/wire/agent';
 import { toPlainText } from '@dc/shared/wire/schema-parts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
+import type { PinnedKeys } from '../coordinator-keys/pinned-keys.ts';
 import type { Journal } from '../journal/journal.ts';
 import { jittered } from '../lib/backoff.ts';
 import type { Log } from '../lib/log.ts';
@@ -35,11 +37,8 @@ export interface WorkParts {
   readonly random: Random;
   readonly log: Log;
   /** What orders are held against. */
-  readonly trust: {
-    readonly coordinatorKeys: readonly string[];
-    readonly agentKey: string;
-    readonly environment: string;
-  };
+  readonly trust: { readonly agentKey: string; readonly environment: string };
+  readonly pins: Pick<PinnedKeys, 'trust' | 'meet'>;
   /** How many contracts are worked on at once. */
   readonly slots: number;
   readonly conditions: () => Conditions;
@@ -90,8 +89,10 @@ export class WorkLoop {
   };
 
   async #take(leases: readonly WireLease[], askedAt: number, signal: AbortSignal): Promise<void> {
-    const { runner, keeper, coordinator, trust, log } = this.#parts;
-    const expected = { ...trust, nowMs: coordinator.serverNow() };
+    const { runner, keeper, coordinator, trust, pins, log } = this.#parts;
+    const signers = leases.flatMap(({ order }) => parseJws(order)?.kid ?? []);
+    await pins.meet(signers, signal);
+    const expected = { ...trust, ...pins.trust, nowMs: coordinator.serverNow() };
     const taken: LeasedOrder[] = [];
     const refused: { lease: WireLease; error: AppError }[] = [];
     for (const lease of leases) {

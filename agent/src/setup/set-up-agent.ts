@@ -11,6 +11,7 @@ import { signDelegation, verifyGrant, type GrantPayload } from '@dc/shared/deleg
 import { parseSetupToken, type SetupToken } from '@dc/shared/delegation/setup-token';
 import { AppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
+import { followRotations } from '@dc/shared/key-rotation/key-rotation';
 import type { Random } from '@dc/shared/random';
 import type { WireRegistration } from '@dc/shared/wire/agent';
 import { renderConfig, type TemplateValues } from '../config/config-template.ts';
@@ -205,13 +206,17 @@ function keepSecrets(
   return { agentKey, delegation };
 }
 
+/** Its key is the one of the grant, or one that this one has announced since. */
+const leadsTo = ({ coordinator_key, key_rotations = [], environment }: WireRegistration, granted: string) =>
+  followRotations([granted], key_rotations, environment).some(({ key }) => key === coordinator_key);
+
 /** The coordinator has no say in what the provider has granted. */
 function assertRegistration(registration: WireRegistration, grant: GrantPayload, agentKey: string): void {
   const fits =
     registration.agent === agentKey &&
     registration.provider_pubkey === grant.iss &&
     registration.pool_id === grant.pool_id &&
-    registration.coordinator_key === grant.coordinator_key;
+    leadsTo(registration, grant.coordinator_key);
   if (!fits)
     throw new AppError('RESPONSE_INVALID', 'The coordinator registered something else than was granted.');
 }

@@ -45,7 +45,10 @@ export interface WorkItem {
 }
 
 export class MemoryCoordinator implements Coordinator {
-  readonly key = SigningKey.fromSeed(new Uint8Array(32).fill(7));
+  /** Signs orders and receipts. */
+  key = SigningKey.fromSeed(new Uint8Array(32).fill(7));
+  /** The announcements of its keys. */
+  readonly rotations: string[] = [];
   readonly work: WorkItem[] = [];
   readonly records: ParsedRecord[] = [];
   readonly beats: WireHeartbeat[] = [];
@@ -100,7 +103,13 @@ export class MemoryCoordinator implements Coordinator {
       next_interval_ms: this.intervalMs,
       open_work: this.#leasable().length,
       records_held: this.records.length,
+      key_rotations: this.rotations.length,
     };
+  }
+
+  async keyRotations(signal: AbortSignal): Promise<string[]> {
+    await this.#begin('key_rotations', signal);
+    return [...this.rotations];
   }
 
   async leaseWork(max: number, signal: AbortSignal): Promise<WireLease[]> {
@@ -233,7 +242,7 @@ export class MemoryCoordinator implements Coordinator {
     if (seq > next) throw new AppError('RECORD_GAP', undefined, { extra: { expected_seq: next } });
     if (prev !== (this.records.at(-1)?.hash ?? CHAIN_START)) throw new AppError('RECORD_FORK');
     this.records.push(record);
-    if (kind === 'health') return { seq, outcome: 'applied' };
+    if (kind === 'health' || kind === 'availability') return { seq, outcome: 'applied' };
     if (kind !== 'destroyed' && epoch !== this.epochOf(contractId)) {
       return { seq, outcome: 'not_applied', code: 'LEASE_STALE' };
     }

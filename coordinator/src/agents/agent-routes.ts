@@ -20,11 +20,11 @@ import { findHead } from '../evidence/record-store.ts';
 import { agentOf, assertOwnProvider, type Principal } from '../http/principal.ts';
 
 import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
-import { saveCapacity } from './agent-capacity.ts';
-import { revokeAgent, saveHeartbeat } from './agent-store.ts';
+import { revokeAgent } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
 import { registerAgent } from './register-agent.ts';
-import { endUnserved, leaseWork, renewLease, returnWork } from './work-service.ts';
+import { takeHeartbeat } from './take-heartbeat.ts';
+import { leaseWork, renewLease, returnWork } from './work-service.ts';
 import { listLeasable, listPending } from './work-store.ts';
 
 const LEASES_MAX_DEFAULT = 10;
@@ -58,15 +58,12 @@ function identityRoutes(context: Context): Route[] {
       permission: 'agent:heartbeat',
       summary: 'Says that the agent lives, and what it runs; answers what the coordinator knows of it.',
       schema: { body: Heartbeat, response: HeartbeatAnswer },
-      errors: [],
+      errors: ['CAPACITY_INVALID'],
       bodyLimitBytes: HEARTBEAT_BODY_BYTES,
       idempotency: 'none',
       async handle({ body, principal, now }, trx) {
         const agent = agentOf(principal);
-        await saveHeartbeat(trx, agent.publicKey, { at: now, body });
-        await saveCapacity(trx, agent.publicKey, body, now);
-        if (body.draining === true || body.maintenance_until !== undefined)
-          await endUnserved(context, trx, agent.poolId);
+        await takeHeartbeat(context, trx, agent, body);
         const worker = { agentKey: agent.publicKey, poolId: agent.poolId, now };
         const head = await findHead(trx, agent.publicKey);
         return {
@@ -76,6 +73,7 @@ function identityRoutes(context: Context): Route[] {
             next_interval_ms: context.config.agents.heartbeatIntervalMs,
             open_work: (await listLeasable(trx, worker, 100)).length,
             records_held: head.seq,
+            key_rotations: context.keys.rotations.length,
           },
         };
       },

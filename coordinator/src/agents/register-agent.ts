@@ -55,6 +55,8 @@ export async function registerAgent(
     heartbeat: null,
     draining: 0,
     maintenance_until_at: null,
+    healthy: 1,
+    first_heartbeat_at: null,
   };
   await insertAgent(trx, agent);
   return describe(context, agent);
@@ -68,6 +70,7 @@ function describe(context: Context, agent: AgentRow): WireRegistration {
     permissions: JSON.parse(agent.permissions) as WireRegistration['permissions'],
     delegation_expires_at: agent.expires_at === null ? null : toTimestamp(agent.expires_at),
     coordinator_key: context.key.publicKey,
+    key_rotations: context.keys.rotations.map(({ compact }) => compact),
     environment: context.config.environment,
     heartbeat_interval_ms: context.config.agents.heartbeatIntervalMs,
   };

@@ -4,37 +4,26 @@
  * it hands the order back knowing that it made nothing. Two agents can thus never both build.
  */
 import { AppError } from '@dc/shared/errors';
-import { signOrder, type OrderKind, type OrderPayload, type Tombstone } from '@dc/shared/orders/order';
+import { ORDER_LIFE_S, signOrder, type OrderKind, type OrderPayload, type Tombstone } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireLease, WireReturnWork } from '@dc/shared/wire/agent';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
-import { undelivered } from '../contracts/contract-deadlines.ts';
 import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { agentName, type AgentPrincipal } from '../http/principal.ts';
-import { isAnyoneLeft } from '../offerings/pool-room.ts';
+import { distrustCapacity } from './agent-capacity.ts';
+import { moveReservation } from './reservations.ts';
+import { routeOne } from './route-work.ts';
 import {
   findLiveWork,
   findWork,
   listLeasable,
-  listUnbound,
   noteHandBack,
   updateWork,
   type WorkRow,
 } from './work-store.ts';
-
-// How long an order may be accepted. Longer than any hand-over; the lease limits the work itself.
-const ORDER_ACCEPT_S = 300;
-// An agent that hands an order back is not asked again at once: it said that it cannot now.
-const RETURN_PAUSE_MS = 5_000;
-
-/** Handed back for these, an order will not be taken by the same agent soon. The backend may answer again any moment. */
-const UNABLE: readonly WireReturnWork['code'][] = ['capacity', 'unsupported', 'maintenance', 'refused'];
-
-// In one write; the next heartbeat goes on.
-const UNBOUND_MAX = 100;
 
 /** Leases up to `max` items to the agent, each with a freshly signed order. */
 export async function leaseWork(
@@ -48,6 +37,9 @@ export async function leaseWork(
   for (const work of await listLeasable(trx, { agentKey: agent.publicKey, poolId: agent.poolId, now }, max)) {
     const contract = await findContract(trx, work.contract_id);
     if (contract === null) throw new Error(`work ${work.id} has no contract`);
+    // What it took just now may have been the last room.
+    const isNew = work.kind === 'provision' && work.agent_key === null;
+    if (isNew && !(await moveReservation(trx, agent.publicKey, contract, now))) continue;
     leases.push(await leaseOne(context, trx, agent, { work, contract, now }));
   }
   return leases;
@@ -105,7 +97,7 @@ function composeOrder(
     kind,
     epoch: contract.epoch,
     iat,
-    exp: iat + ORDER_ACCEPT_S,
+    exp: iat + ORDER_LIFE_S,
     jti: work.id,
     environment: context.config.environment,
     ...(kind === 'provision'
@@ -172,47 +164,19 @@ export async function returnWork(
     state: 'open',
     lease_expires_at: null,
     agent_key: released ? null : work.agent_key,
-    not_before_at: now + RETURN_PAUSE_MS,
     returned: JSON.stringify({ agent: agent.publicKey, at: now, code: body.code, detail: body.detail }),
   });
-  if (!released) return;
   const { code, detail } = body;
-  await noteHandBack(trx, { work_id: work.id, agent_key: agent.publicKey, at: now, code, detail });
+  const agentKey = agent.publicKey;
+  await noteHandBack(trx, { workId: work.id, agentKey, at: now, code, detail });
+  if (!released) return;
+  if (code === 'capacity') await distrustCapacity(trx, agentKey, now);
   const contract = await findContract(trx, work.contract_id);
   if (contract !== null && !isTerminal(contract.state)) {
     const unbound = await updateContract(trx, contract, { agent_key: null });
-    await failUnserved(context, trx, unbound, work);
+    await routeOne(context, trx, { contract: unbound, work });
   }
   await context.signals.emit(trx, 'pool', work.pool_id);
-}
-
-/** Ends what nobody has taken and, with an agent of the pool taking no new work any more, nobody will. */
-export async function endUnserved(context: Context, trx: Transaction, poolId: string): Promise<void> {
-  for (const work of await listUnbound(trx, poolId, UNBOUND_MAX)) {
-    const contract = await findContract(trx, work.contract_id);
-    if (contract !== null) await failUnserved(context, trx, contract, work);
-  }
-}
-
-/** Ends the contract where every agent that could have served it has said that it cannot: waiting helps nobody. */
-async function failUnserved(
-  context: Context,
-  trx: Transaction,
-  contract: ContractRow,
-  work: WorkRow,
-): Promise<void> {
-  const { agents, contracts } = context.config;
-  const now = context.clock.now();
-  const asked = { id: work.id, poolId: work.pool_id, codes: UNABLE, since: now - contracts.acceptTimeoutMs };
-  if (await isAnyoneLeft(trx, asked, { now, offlineAfterMs: agents.offlineAfterMs })) return;
-  const reason = 'No agent of the provider can serve it now.';
-  await moveContract(context, trx, contract, {
-    event: contract.state === 'accepted' ? 'reject' : 'fail',
-    actor: 'system',
-    reason,
-    set: undelivered('OFFERING_UNSERVED', reason),
-  });
-  trx.afterCommit(() => context.log.warn({ contract: contract.id, pool: work.pool_id }, 'contract.unserved'));
 }
 
 /** Ends the item of `kind` that the report is about. */

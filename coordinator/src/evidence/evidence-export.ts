@@ -1,4 +1,7 @@
-/** The export of a provider's evidence as JSON lines: every record in order, each checkpoint after its record. */
+/**
+ * The export of a provider's evidence as JSON lines: every record in order, each checkpoint after its record. Before
+ * them, where the coordinator's key was ever replaced, the announcements that lead from key to key.
+ */
 import { once } from 'node:events';
 import { AppError } from '@dc/shared/errors';
 import type { Context } from '../context.ts';
@@ -26,6 +29,8 @@ export async function streamEvidence(
     'cache-control': 'no-store',
     'content-disposition': `attachment; filename="evidence-${providerKey.slice(0, 16)}.jsonl"`,
   });
+  for (const { compact } of context.keys.rotations)
+    output.write(`${JSON.stringify({ rotation: compact })}\n`);
   for (const { public_key: agentKey } of agents) {
     let after = 0;
     for (;;) {

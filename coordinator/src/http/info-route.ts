@@ -4,7 +4,7 @@ import { CoordinatorInfo } from '@dc/shared/wire/coordinator';
 import type { Context } from '../context.ts';
 import { readRoute, type Route } from './route.ts';
 
-export function infoRoute({ key, config }: Context, paymentMethods: readonly string[]): Route {
+export function infoRoute({ keys, config }: Context, paymentMethods: readonly string[]): Route {
   return readRoute({
     method: 'GET',
     url: '/api/v1/coordinator',
@@ -16,7 +16,8 @@ export function infoRoute({ key, config }: Context, paymentMethods: readonly str
       Promise.resolve({
         status: 200,
         body: {
-          coordinator_key: key.publicKey,
+          coordinator_key: keys.current.publicKey,
+          key_rotations: keys.rotations.map(({ compact }) => compact),
           environment: config.environment,
           payment_methods: [...paymentMethods],
           server_time: toTimestamp(now),

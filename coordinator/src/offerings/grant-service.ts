@@ -4,6 +4,7 @@ import { verifyGrant } from '@dc/shared/delegation/delegation';
 import { AppError } from '@dc/shared/errors';
 import { findKey } from '../accounts/account-store.ts';
 import type { Transaction } from '../database/database.ts';
+import type { CoordinatorKeys } from '../keys/coordinator-keys.ts';
 import { findGrant, findPool, insertGrant, type GrantRow } from './provider-store.ts';
 
 /** A token lies about in a terminal or a chat until it is used: not for longer than setting up a machine takes. */
@@ -12,7 +13,7 @@ const TOKEN_LIFE_MS_MAX = 7 * 24 * 60 * 60 * 1000;
 /** For whom and when a grant is taken in. */
 export interface GrantReceipt {
   provider: string;
-  coordinatorKey: string;
+  keys: Pick<CoordinatorKeys, 'counts'>;
   now: number;
 }
 
@@ -21,11 +22,11 @@ export interface GrantReceipt {
  * KEY_WEAK, KEY_REVOKED or POOL_NOT_FOUND.
  */
 export async function takeGrant(trx: Transaction, compact: string, receipt: GrantReceipt): Promise<GrantRow> {
-  const { provider, coordinatorKey, now } = receipt;
+  const { provider, keys, now } = receipt;
   const grant = verifyGrant(compact);
   if (grant.iss !== provider)
     throw new AppError('GRANT_INVALID', 'The grant is not signed by this provider’s key.');
-  if (grant.coordinator_key !== coordinatorKey)
+  if (!keys.counts(grant.coordinator_key))
     throw new AppError('GRANT_INVALID', 'The grant is for an agent of another coordinator.');
   if (grant.permissions.length === 0) throw new AppError('GRANT_INVALID', 'The grant permits nothing.');
   parsePublicKey(grant.sub);

@@ -99,7 +99,7 @@ function poolRoutes({ clock, random, db }: Context): Route[] {
   ];
 }
 
-function grantRoutes({ key, db }: Context): Route[] {
+function grantRoutes({ keys, db }: Context): Route[] {
   return [
     writeRoute({
       method: 'POST',
@@ -113,7 +113,7 @@ function grantRoutes({ key, db }: Context): Route[] {
       idempotency: 'optional',
       async handle({ params, body, principal, now }, trx) {
         assertOwnProvider(principal, params.pubkey);
-        const receipt = { provider: params.pubkey, coordinatorKey: key.publicKey, now };
+        const receipt = { provider: params.pubkey, keys, now };
         return { status: 201, body: viewGrant(await takeGrant(trx, body.grant, receipt)) };
       },
     }),

@@ -1,6 +1,10 @@
-/** Checks an exported evidence file offline: signatures, sequence, chain and checkpoints (PROTOCOL.md, "Evidence"). */
+/**
+ * Checks an exported evidence file offline: signatures, sequence, chain and checkpoints (PROTOCOL.md, "Evidence"), also
+ * over rotations of the coordinator's key.
+ */
 import { AppError } from '../errors.ts';
 import { guessRecord, type Chain } from './name-broken-line.ts';
+import { ReceiptKeys } from './receipt-keys.ts';
 import { CHAIN_START, verifyCheckpoint, verifyRecord } from './record.ts';
 
 /** What a verified file holds. */
@@ -11,12 +15,14 @@ export interface ChainSummary {
 }
 
 /**
- * Verifies the lines of an evidence file, each `{"record":"…"}` or `{"checkpoint":"…"}`. Throws EVIDENCE_INVALID
- * naming the first line that fails, the record that it is or is about (by its place in the chain, not by what the
- * broken line claims), and why. `coordinatorKey`, when given, is the only key whose checkpoints count.
+ * Verifies the lines of an evidence file, each `{"record":"…"}` or `{"checkpoint":"…"}`, or `{"rotation":"…"}` before
+ * them. Throws EVIDENCE_INVALID naming the first line that fails, the record that it is or is about (by its place in
+ * the chain, not by what the broken line claims), and why. `coordinatorKey`, when given, is the only key whose
+ * checkpoints count, with those that the rotations lead to from it.
  */
 export function verifyEvidence(lines: Iterable<string>, coordinatorKey?: string): ChainSummary {
-  const file: OpenFile = { chains: new Map(), last: undefined, line: '', number: 0 };
+  const receipts = new ReceiptKeys(coordinatorKey);
+  const file: OpenFile = { chains: new Map(), receipts, last: undefined, line: '', number: 0 };
   for (const line of lines) {
     file.number += 1;
     file.line = line;
@@ -24,7 +30,9 @@ export function verifyEvidence(lines: Iterable<string>, coordinatorKey?: string)
     const entry = parseLine(line);
     if (entry === null) throw fault(file, `the line of ${nameBroken(file)} cannot be read`);
     if (entry.kind === 'record') addRecord(file, entry.compact);
-    else checkCheckpoint(file, entry.compact, coordinatorKey);
+    else if (entry.kind === 'checkpoint') checkCheckpoint(file, entry.compact);
+    else if (!receipts.add(entry.compact))
+      throw fault(file, 'the announcement of a coordinator key does not verify');
   }
   const agents = [...file.chains].map(([agent, chain]) => ({
     agent,
@@ -41,6 +49,7 @@ export function verifyEvidence(lines: Iterable<string>, coordinatorKey?: string)
 
 interface OpenFile {
   chains: Map<string, Chain>;
+  receipts: ReceiptKeys;
   /** The agent whose record or checkpoint stood in the line before. */
   last: string | undefined;
   /** The current line and its number, from 1. */
@@ -49,7 +58,7 @@ interface OpenFile {
 }
 
 interface Line {
-  kind: 'record' | 'checkpoint';
+  kind: 'record' | 'checkpoint' | 'rotation';
   compact: string;
 }
 
@@ -63,8 +72,8 @@ function parseLine(line: string): Line | null {
   }
   if (typeof entry !== 'object' || entry === null) return null;
   const [[kind, compact] = [], ...others] = Object.entries(entry);
-  if ((kind !== 'record' && kind !== 'checkpoint') || typeof compact !== 'string' || others.length > 0)
-    return null;
+  if (kind !== 'record' && kind !== 'checkpoint' && kind !== 'rotation') return null;
+  if (typeof compact !== 'string' || others.length > 0) return null;
   return { kind, compact };
 }
 
@@ -83,12 +92,12 @@ function addRecord(file: OpenFile, compact: string): void {
   chain.hashes.push(record.hash);
 }
 
-function checkCheckpoint(file: OpenFile, compact: string, coordinatorKey?: string): void {
+function checkCheckpoint(file: OpenFile, compact: string): void {
   const checkpoint = verifyCheckpoint(compact);
   if (checkpoint === null) throw fault(file, `the checkpoint of ${nameBroken(file)} has no valid signature`);
-  const { agent, seq, hash } = checkpoint.payload;
-  if (coordinatorKey !== undefined && checkpoint.coordinator !== coordinatorKey)
-    throw fault(file, `the checkpoint of ${nameRecord(agent, seq)} is signed by another coordinator`);
+  const { agent, seq, hash, received_at } = checkpoint.payload;
+  const objection = file.receipts.objectionTo(checkpoint.coordinator, received_at);
+  if (objection !== null) throw fault(file, `the checkpoint of ${nameRecord(agent, seq)} ${objection}`);
   const chain = file.chains.get(agent);
   if (chain?.hashes[seq - 1] !== hash)
     throw fault(file, `the checkpoint of ${nameRecord(agent, seq)} does not match the record`);

@@ -2,6 +2,7 @@
 import { Type, type Static } from 'typebox';
 import { AGENT_PERMISSIONS } from '../delegation/delegation.ts';
 import { ORDER_KINDS } from '../orders/order.ts';
+import { Explanation } from './explanation.ts';
 import { closed, CompactJws, nullable, plainText, PublicKey, Timestamp, Uuid } from './schema-parts.ts';
 
 export const RegisterAgent = closed({
@@ -18,6 +19,9 @@ export const Registration = closed({
   permissions: Type.Array(Type.Enum([...AGENT_PERMISSIONS])),
   delegation_expires_at: nullable(Timestamp),
   coordinator_key: PublicKey,
+  key_rotations: Type.Optional(
+    Type.Array(CompactJws, { description: 'What leads from the key of the grant to the coordinator’s present one' }),
+  ),
   environment: Type.String(),
   heartbeat_interval_ms: Type.Integer(),
 });
@@ -37,8 +41,16 @@ export const Heartbeat = closed({
         disk_gb: Type.Number({ minimum: 0, maximum: 1e12 }),
         instances: Type.Integer({ minimum: 0, maximum: 1e9 }),
       },
-      { description: 'Room for more, as the backend was when the agent last looked' },
+      { description: 'Room for more, where no statement of it is signed' },
     ),
+  ),
+  capacity_statement: Type.Optional(
+    Type.String({
+      ...CompactJws,
+      description:
+        'A dc-capacity JWS by the agent’s key: room for more, with an expiry, as the backend was when the agent last ' +
+        'looked. It stands instead of `capacity`, and is bound to `capacity_includes`',
+    }),
   ),
   capacity_includes: Type.Optional(
     Type.Array(Uuid, {
@@ -48,8 +60,11 @@ export const Heartbeat = closed({
   ),
   draining: Type.Optional(Type.Boolean({ description: 'Takes no new work' })),
   maintenance_until: Type.Optional(Timestamp),
-  healthy: Type.Optional(Type.Boolean()),
+  healthy: Type.Optional(Type.Boolean({ description: 'False while the backend does not work: nothing is sold' })),
   running_contracts: Type.Array(Uuid, { maxItems: 10_000 }),
+  blocked: Type.Optional(
+    Type.Array(Explanation, { maxItems: 100, description: 'Contracts that do not go on, and why' }),
+  ),
 });
 export type WireHeartbeat = Static<typeof Heartbeat>;
 export const HeartbeatAnswer = closed({
@@ -57,6 +72,14 @@ export const HeartbeatAnswer = closed({
   next_interval_ms: Type.Integer(),
   open_work: Type.Integer({ description: 'Work items that this agent could lease now' }),
   records_held: Type.Integer({ description: 'The highest sequence number up to which every record is held' }),
+  key_rotations: Type.Optional(
+    Type.Integer({ description: 'How many announcements GET /coordinator has in `key_rotations`' }),
+  ),
+  held_elsewhere: Type.Optional(
+    Type.Array(Uuid, {
+      description: 'Of the orphans in `capabilities`: contracts that another agent of the provider answers for',
+    }),
+  ),
 });
 export type WireHeartbeatAnswer = Static<typeof HeartbeatAnswer>;
 

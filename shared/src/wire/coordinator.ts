@@ -1,9 +1,16 @@
 /** What a coordinator says of itself to anyone who asks. */
 import { Type } from 'typebox';
-import { closed, PublicKey, Timestamp } from './schema-parts.ts';
+import { closed, CompactJws, PublicKey, Timestamp } from './schema-parts.ts';
 
 export const CoordinatorInfo = closed({
   coordinator_key: Type.String({ ...PublicKey, description: 'Signs orders and checkpoints; agents pin it' }),
+  key_rotations: Type.Optional(
+    Type.Array(CompactJws, {
+      description:
+        'dc-key-rotation JWS, oldest first: each is signed by the key that was replaced and by the one that came ' +
+        'after it, so that whoever pinned any of them can walk to the newest',
+    }),
+  ),
   environment: Type.String(),
   payment_methods: Type.Array(Type.String()),
   server_time: Timestamp,
