@@ -64,6 +64,10 @@ describe('dc-coordinator --help', () => {
     'admin ledger verify',
     'admin grant-admin',
     'admin stats',
+    'admin key',
+    'admin key status',
+    'admin key rotate',
+    'admin key retire',
   ])('of "%s" reads as it did', async (command) => {
     const { exitCode, out } = await run(...command.split(' ').filter((word) => word !== ''), '--help');
     expect(exitCode).toBe(0);
@@ -203,5 +207,32 @@ describe('admin', () => {
     const { exitCode, out } = await run('admin', 'stats', '--config', config);
     expect(exitCode).toBe(1);
     expect(out).toContain('needs attention: payment.refund r1, 150 attempts');
+  });
+});
+
+describe('admin key', () => {
+  it('announces a key, says where the rotation stands, and deletes no key that counts', async () => {
+    const file = writeConfig();
+    await run('migrate', '--config', file);
+    const before = (await run('admin', 'key', 'status', '--config', file)).out;
+    expect(before).toMatch(/^[0-9a-f]{64} signs now\.\n$/);
+    const rotated = await run(
+      'admin',
+      'key',
+      'rotate',
+      '--start-in',
+      '0',
+      '--overlap',
+      '24',
+      '--config',
+      file,
+    );
+    expect(rotated.out).toMatch(/^[0-9a-f]{64} → [0-9a-f]{64}: (announced|overlap); /m);
+    const again = await run('admin', 'key', 'rotate', '--config', file);
+    expect([again.exitCode, again.err]).toEqual([2, expect.stringContaining('KEY_ROTATION_PENDING')]);
+    expect((await run('admin', 'key', 'retire', '--config', file)).out).toBe(
+      'Every key that is there counts.\n',
+    );
+    expect((await run('admin', 'key', 'rotate', '--overlap', 'soon', '--config', file)).exitCode).toBe(2);
   });
 });

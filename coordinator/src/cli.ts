@@ -10,6 +10,7 @@ import { AppError } from '@dc/shared/errors';
 import { grantAdmin, reportLedger, reportStats, type AdminReport } from './admin/admin-reports.ts';
 import { CONFIG_FILE, loadConfig } from './config/load-config.ts';
 import type { Database } from './database/database.ts';
+import { addKeyCommands } from './keys/key-commands.ts';
 import { createLog } from './lib/log.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { systemRandom } from './lib/system-random.ts';
@@ -94,6 +95,8 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
   addConfig(admin.command('stats'))
     .description('Counts what there is, and lists what waits for a person.')
     .action((options: ConfigOption) => report(options, (db) => reportStats(db.read)));
+  const { print } = environment;
+  addKeyCommands(admin, { clock: systemClock, random: systemRandom, print, loadConfig, addConfig });
 }
 
 interface ConfigOption {

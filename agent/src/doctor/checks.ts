@@ -8,6 +8,7 @@ import type { Clock } from '@dc/shared/clock';
 import { verifyDelegation, type Delegation } from '@dc/shared/delegation/delegation';
 import { AppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
+import { followRotations } from '@dc/shared/key-rotation/key-rotation';
 import { SKEW_MAX_S } from '@dc/shared/signing/verify-request';
 import type { Config } from '../config/config-schema.ts';
 import { loadKeys, type AgentKeys } from '../config/key-files.ts';
@@ -50,6 +51,7 @@ export function doctorChecks(parts: DoctorParts): Check[] {
     { name: 'journal', run: async () => checkJournal(parts, found) },
     { name: 'agent', run: async () => checkAgent(found) },
     { name: 'delegation', run: async () => checkDelegation(parts, found) },
+    { name: 'pinned keys', run: async () => checkPinnedKeys(parts, found) },
     { name: 'coordinator', run: () => checkCoordinator(parts, found) },
     { name: 'backend', run: () => checkBackend(parts, found) },
     { name: 'releases', run: async () => checkReleases(parts, found) },
@@ -92,7 +94,10 @@ function checkJournal({ clock }: DoctorParts, found: Findings): Finding {
   if (!existsSync(file)) return skipped('There is no journal yet: it is made when the agent first runs.');
   const journal = openJournalReader(file);
   try {
-    found.status = readStatus(journal, clock.now(), isProcessAlive);
+    found.status = readStatus(journal, clock.now(), isProcessAlive, {
+      coordinatorKeys: found.config.coordinator.publicKeys,
+      environment: found.config.environment,
+    });
     const { length } = found.status.instances;
     return `The journal can be read; it answers for ${length} ${length === 1 ? 'instance' : 'instances'}.`;
   } finally {
@@ -141,10 +146,20 @@ function readDelegation(keyDir: string): Delegation | null {
   return verifyDelegation(readFileSync(grant, 'utf8').trim(), readFileSync(delegation, 'utf8').trim());
 }
 
+/** Whose orders are taken: the configuration's keys, and those that they have announced since. */
+function checkPinnedKeys({ clock }: DoctorParts, { config, status }: Findings): Finding {
+  if (config === null) return NO_CONFIG;
+  const keys = status?.coordinator_keys ?? [];
+  const good = keys.filter(({ ends_at }) => ends_at === null || Date.parse(ends_at) > clock.now());
+  if (keys.length === 0) return `Orders are taken from ${config.coordinator.publicKeys.join(' and ')}.`;
+  const names = good.map(({ key, pinned_at }) => `${key}${pinned_at === null ? '' : ` (since ${pinned_at})`}`);
+  return `Orders are taken from ${names.join(' and ')}.`;
+}
+
 /** Registers again, which changes nothing and answers who we are: proof that both sides know each other. */
 async function checkCoordinator(
   { clock, random }: DoctorParts,
-  { config, keys }: Findings,
+  { config, keys, status }: Findings,
 ): Promise<Finding> {
   if (config === null) return NO_CONFIG;
   if (keys === null) return NO_KEYS;
@@ -158,7 +173,10 @@ async function checkCoordinator(
       body,
       new AbortController().signal,
     );
-    if (!config.coordinator.publicKeys.includes(registration.coordinator_key)) {
+    const pinned = status?.coordinator_keys.map(({ key }) => key) ?? config.coordinator.publicKeys;
+    const { key_rotations = [], environment } = registration;
+    const follows = followRotations(pinned, key_rotations, environment);
+    if (!follows.some(({ key }) => key === registration.coordinator_key)) {
       const detail = `It now signs with ${registration.coordinator_key}, which is not pinned: its orders are refused.`;
       throw new AppError('ORDER_REFUSED', detail, {
         remedy:

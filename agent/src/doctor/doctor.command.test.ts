@@ -50,6 +50,7 @@ describe('the doctor', () => {
       'journal skipped',
       'agent skipped',
       'delegation ok',
+      'pinned keys ok',
       'coordinator ok',
       'backend ok',
       'releases skipped',
@@ -88,7 +89,7 @@ describe('the doctor', () => {
     });
     expect(of('coordinator').severity).toBe('skipped');
     expect(exitCode).toBe(2);
-    expect(checks.length).toBe(11);
+    expect(checks.length).toBe(12);
   });
 
   it('shows every problem of a broken configuration', async () => {

@@ -1,4 +1,5 @@
 /** What the journal says of the agent on this machine: read beside a running agent, or without one. */
+import { readKeptRotations, readPins, type PinRoots } from '../coordinator-keys/read-pins.ts';
 import type { JournalReader } from '../journal/journal.ts';
 import { isRipe } from '../orphans/find-unaccounted.ts';
 import { FACTS, readJsonFact, readTimeFact, type BackendSeen, type RunningProcess } from '../run/facts.ts';
@@ -16,6 +17,8 @@ export interface StatusReport {
   /** Why the agent last ended itself. */
   readonly stopped_because: { code: string; detail: string; remedy: string; at: string } | null;
   readonly coordinator: { readonly last_contact_at: string | null; readonly contact_lost_at: string | null };
+  /** The keys that orders are taken from; `pinned_at` is null for those of the configuration. */
+  readonly coordinator_keys: readonly { key: string; pinned_at: string | null; ends_at: string | null }[];
   readonly backend: BackendSeen | null;
   readonly instances: readonly {
     contract_id: string;
@@ -38,6 +41,7 @@ export function readStatus(
   journal: JournalReader,
   nowMs: number,
   isAlive: (pid: number) => boolean,
+  roots: PinRoots,
 ): StatusReport {
   const aliveAt = readTimeFact(journal, FACTS.aliveAt);
   const process = readJsonFact(journal, FACTS.process) as RunningProcess | null;
@@ -53,6 +57,7 @@ export function readStatus(
       last_contact_at: time(readTimeFact(journal, FACTS.lastContactAt)),
       contact_lost_at: time(readTimeFact(journal, FACTS.contactLostAt)),
     },
+    coordinator_keys: readCoordinatorKeys(journal, roots),
     backend: readJsonFact(journal, FACTS.backend) as BackendSeen | null,
     instances: journal.instances(['running', 'stopped']).map(({ contractId, phase, ssh, changedAt }) => ({
       contract_id: contractId,
@@ -85,6 +90,15 @@ export function readStatus(
       oldest_at: time(records[0]?.at ?? null),
     },
   };
+}
+
+function readCoordinatorKeys(journal: JournalReader, roots: PinRoots): StatusReport['coordinator_keys'] {
+  const pinnedAt = new Map(readKeptRotations(journal).map((kept) => [kept.compact, kept.pinned_at]));
+  return readPins(journal, roots).map(({ key, by, endsAt }) => ({
+    key,
+    pinned_at: by === null ? null : (pinnedAt.get(by.compact) ?? null),
+    ends_at: time(endsAt),
+  }));
 }
 
 /** Whether a process exists, ours or another user's. */

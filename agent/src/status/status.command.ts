@@ -19,7 +19,10 @@ export const statusCommand: Command = {
     const { isProcessAlive, readStatus } = await import('./read-status.ts');
     const journal = openJournalReader(journalFile(config.stateDir));
     try {
-      const report = readStatus(journal, world.clock.now(), isProcessAlive);
+      const report = readStatus(journal, world.clock.now(), isProcessAlive, {
+        coordinatorKeys: config.coordinator.publicKeys,
+        environment: config.environment,
+      });
       if (flagOption(input, 'json')) world.print(JSON.stringify(report));
       else {
         const paint = painter(world.isTerminal && !world.environment.noColor);
@@ -40,6 +43,7 @@ export function renderStatus(report: StatusReport, nowMs: number, paint: Paint):
   const lines = renderTable([
     ['agent', describeProcess(report, age, paint)],
     ['coordinator', describeContact(report, age, paint)],
+    ...report.coordinator_keys.map((pin) => ['', describeKey(pin, nowMs)]),
     ['backend', describeBackend(report, paint)],
     ['outbox', describeOutbox(outbox, age)],
   ]);
@@ -79,6 +83,15 @@ function describeContact({ coordinator }: StatusReport, age: Age, paint: Paint):
   const { last_contact_at: last, contact_lost_at: lost } = coordinator;
   if (lost !== null) return `${paint('red', 'no contact')} since ${age(lost)}, last answer ${age(last)}`;
   return last === null ? paint('yellow', 'never answered yet') : `last answer ${age(last)}`;
+}
+
+/** Which of the coordinator's keys counts, since when and until when. */
+function describeKey({ key, pinned_at, ends_at }: StatusReport['coordinator_keys'][number], nowMs: number) {
+  const since =
+    pinned_at === null ? 'pinned by the configuration' : `pinned ${pinned_at}, announced by the one before`;
+  if (ends_at === null) return `key ${key}, ${since}`;
+  const hasEnded = Date.parse(ends_at) <= nowMs;
+  return `key ${key}, ${since}; ${hasEnded ? 'counts no more since' : 'counts until'} ${ends_at}`;
 }
 
 function describeBackend({ backend }: StatusReport, paint: Paint): string {
