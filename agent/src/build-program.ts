@@ -7,6 +7,7 @@ import { VERSION } from './run/version.ts';
 /** Words that only group others. */
 const GROUPS: Readonly<Record<string, string>> = {
   setup: 'set this machine up as an agent',
+  maintenance: 'take no new work for a while',
   orphans: 'what the backend holds that the journal cannot account for',
   provider: 'become a provider, offer, and make setup tokens',
 };

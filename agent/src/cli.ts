@@ -1,5 +1,10 @@
 /** The command line: the list of commands, running one of them, and what is said when that fails. */
 import { AppError, isAppError } from '@dc/shared/errors';
+import {
+  drainCommand,
+  endMaintenanceCommand,
+  startMaintenanceCommand,
+} from './availability/availability-commands.ts';
 import { confirmCommand } from './breaker/confirm.command.ts';
 import { CONFIG_FILE_DEFAULT } from './config/paths.ts';
 import { doctorCommand } from './doctor/doctor.command.ts';
@@ -26,6 +31,9 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   whyCommand,
   doctorCommand,
+  drainCommand,
+  startMaintenanceCommand,
+  endMaintenanceCommand,
   confirmCommand,
   listOrphansCommand,
   destroyOrphanCommand,

@@ -7,7 +7,7 @@ import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
 import { makeSeal } from '@dc/shared/seal';
 import { DestructionBreaker } from './breaker/destruction-breaker.ts';
-import { changeAvailability, readState, takesNewWork, type AvailabilityChange } from './availability/availability.ts';
+import { changeAvailability, readState, takesNewWork } from './availability/availability.ts';
 import type { Config } from './config/config-schema.ts';
 import { loadKeys, type AgentKeys } from './config/key-files.ts';
 import { driverDir, journalFile } from './config/paths.ts';
@@ -143,7 +143,12 @@ function assemble(opened: Opened): AgentParts {
   const { config, deps, journal, provisioner, coordinator } = opened;
   const { clock, random, log } = deps;
   const slots = config.limits.parallel;
-  const nudges: Nudges = { heartbeat: new Nudge(), work: new Nudge(), records: new Nudge(), returns: new Nudge() };
+  const nudges: Nudges = {
+    heartbeat: new Nudge(),
+    work: new Nudge(),
+    records: new Nudge(),
+    returns: new Nudge(),
+  };
   const onWork = (): void => nudges.work.nudge();
   const onOutbox = (): void => {
     nudges.records.nudge();
@@ -196,24 +201,37 @@ function assemble(opened: Opened): AgentParts {
     onReturn: onOutbox,
   });
   const parts = { journal, coordinator, provisioner, runner, keeper, observer, contact, work, stream };
-  const toDestroy = { journal, provisioner, clock, sealFor };
-  const answering = { journal, clock, agentKey: opened.keys.agentKey, environment: config.environment };
-  const changeOwn = (change: AvailabilityChange): number => {
-    const changed = changeAvailability(answering, change);
-    // Sales stop with the next heartbeat.
+  // Sales stop with the next heartbeat.
+  const onAvailability = (): void => {
     nudges.heartbeat.nudge();
     onOutbox();
-    return changed;
   };
-  const act = { changeAvailability: changeOwn, destroyOrphan: (id: string, signal: AbortSignal) => destroyOrphan(toDestroy, id, signal) };
   return {
     ...parts,
-    ...act,
+    ...operatorActs(opened, onAvailability),
     flush: onOutbox,
     loops: makeLoops(opened, parts, { ...nudges, onWork, onOutbox }),
   };
 }
 
+/** What the operator's commands have the running agent do. */
+function operatorActs(
+  opened: Opened,
+  onAvailability: () => void,
+): Pick<AgentParts, 'changeAvailability' | 'destroyOrphan'> {
+  const { config, deps, keys, journal, provisioner } = opened;
+  const { clock } = deps;
+  const { agentKey } = keys;
+  return {
+    changeAvailability(change) {
+      const changed = changeAvailability({ journal, clock, agentKey, environment: config.environment }, change);
+      onAvailability();
+      return changed;
+    },
+    destroyOrphan: (id, signal) =>
+      destroyOrphan({ journal, provisioner, clock, sealFor: sealsOf(opened) }, id, signal),
+  };
+}
 
 /** Makes the seals of this provider in this environment. */
 const sealsOf =

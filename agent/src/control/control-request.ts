@@ -1,5 +1,6 @@
 /** What the operator's commands may ask of the running agent, one line of JSON each way. */
 import { Type, type Static } from 'typebox';
+import { Timestamp } from '@dc/shared/wire/schema-parts';
 import { ERRORS, type ErrorCode } from '@dc/shared/errors';
 
 const closed = { additionalProperties: false };
@@ -7,6 +8,14 @@ const closed = { additionalProperties: false };
 export const ControlRequestSchema = Type.Union([
   Type.Object(
     { command: Type.Literal('confirm'), saga_ids: Type.Array(Type.String({ maxLength: 64 })) },
+    closed,
+  ),
+  Type.Object(
+    {
+      command: Type.Literal('availability'),
+      draining: Type.Optional(Type.Boolean()),
+      maintenance_until: Type.Optional(Type.Union([Timestamp, Type.Null()])),
+    },
     closed,
   ),
   Type.Object(

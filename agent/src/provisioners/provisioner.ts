@@ -110,8 +110,20 @@ export interface Capabilities {
 export interface FreeCapacity {
   readonly cpu: number;
   readonly memoryMb: number;
+  /** All of it together. */
   readonly diskGb: number;
   readonly instances: number;
+  /** Disk by storage, where there is more than one: an instance's disk is on one of them, whole. */
+  readonly storages?: readonly StorageRoom[];
+  /** Public addresses, and blocks of forwarded ports, where the backend has so many and no more. */
+  readonly addresses?: number;
+  readonly portBlocks?: number;
+}
+
+/** Room on one storage. */
+export interface StorageRoom {
+  readonly name: string;
+  readonly freeGb: number;
 }
 
 /** How the backend is. */

@@ -14,8 +14,10 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { Rest, SagaEngine } from '../sagas/run-saga.ts';
 import type { SagaLog } from '../sagas/saga.ts';
 import { desiredOf } from './desired.ts';
+import type { WireExplanation } from '@dc/shared/wire/explanation';
 import { executeStep, type StepServices } from './execute-step.ts';
-import { type Observed, planSteps } from './plan-steps.ts';
+import { explain } from './explain.ts';
+import { type Observed, planSteps, type Situation } from './plan-steps.ts';
 import type { Step } from './step.ts';
 
 /** What the runner works with. */
@@ -70,6 +72,8 @@ export class ContractRunner {
   readonly #ends = new Map<string, number>();
   /** What was seen of a contract before its last saga ended: it says nothing about the time after. */
   readonly #outdated = new Map<string, Observed>();
+  /** Contracts with something to do that does not go on, and since when. */
+  readonly #blocked = new Map<string, number>();
   #onIdle: (() => void)[] = [];
   #isStopped = false;
 
@@ -196,18 +200,33 @@ export class ContractRunner {
     return [...this.#running].filter(([id, running]) => running.lane === lane && id !== besides).length;
   }
 
+  /** Why up to `limit` contracts do not go on, those that have waited longest first. */
+  explainBlocked(limit: number): WireExplanation[] {
+    const longest = [...this.#blocked].toSorted((a, b) => a[1] - b[1]).slice(0, limit);
+    return longest.flatMap(([contractId]) => {
+      const situation = this.#situation(contractId);
+      const explanation = situation === null ? null : explain(situation);
+      return explanation === null || explanation.blocked_by === null ? [] : [explanation];
+    });
+  }
+
   #plan(contractId: string): Step[] {
+    const situation = this.#situation(contractId);
+    return situation === null ? [] : planSteps(situation);
+  }
+
+  #situation(contractId: string): Situation | null {
     const { journal, clock, engine, observed } = this.#parts;
     const view = journal.contract(contractId);
-    if (view === null) return [];
-    return planSteps({
+    if (view === null) return null;
+    return {
       view,
       desired: desiredOf(view),
       observed: this.#isOutdated(contractId) ? NOT_SEEN : observed(contractId),
       now: clock.now(),
       definitionOf: (saga) => engine.definitionOf(saga),
       slotFree: this.hasSlot(contractId),
-    });
+    };
   }
 
   /** Whether nobody has looked since the contract's last saga ended. By identity: the wall clock may be set back. */
@@ -222,6 +241,9 @@ export class ContractRunner {
   #settle(contractId: string): void {
     for (let turn = 0; turn < TURNS_MAX; turn += 1) {
       const steps = this.#plan(contractId);
+      const waiting = steps.find((step) => step.name === 'wait');
+      if (waiting === undefined) this.#blocked.delete(contractId);
+      else this.#blocked.set(contractId, waiting.since);
       const waitsForSlot = steps.some((step) => step.name === 'wait' && step.reason === 'waiting_for_slot');
       if (!waitsForSlot) this.#queue.delete(contractId);
       const running = this.#running.get(contractId);

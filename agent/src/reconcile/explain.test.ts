@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { WireExplanation } from '@dc/shared/wire/explanation';
 import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
 import { AgentWorld, type Life, type WorldOptions } from '../sagas/testing/agent-world.ts';
 import { failingAt } from '../sagas/testing/saga-checks.ts';
@@ -6,7 +7,7 @@ import { settle } from '@dc/shared/testing/manual-clock';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { BLOCKING_REASONS } from './blocking-reasons.ts';
 import { desiredOf } from './desired.ts';
-import { explain, type Explanation } from './explain.ts';
+import { explain } from './explain.ts';
 
 const tempDir = tempDirs();
 const worlds: AgentWorld[] = [];
@@ -20,7 +21,7 @@ async function newWorld(options: WorldOptions = {}): Promise<AgentWorld> {
   return world;
 }
 
-function explainNow(life: Life, world: AgentWorld): Explanation {
+function explainNow(life: Life, world: AgentWorld): WireExplanation {
   const view = life.journal.contract(CONTRACT_ID)!;
   return explain({
     view,
@@ -93,7 +94,7 @@ describe('Explaining a contract', () => {
     expect(blocked_by).toMatchObject({ code: 'needs_attention' });
     expect(command).toBe('dc-agent doctor');
     expect(last_attempts).toHaveLength(5);
-    expect(last_attempts.every(({ isUndo, outcome }) => isUndo && outcome === 'failed')).toBe(true);
+    expect(last_attempts.every(({ undo, outcome }) => undo && outcome === 'failed')).toBe(true);
     await life.rest();
   });
 

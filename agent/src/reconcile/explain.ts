@@ -2,55 +2,28 @@
  * PURE: why a contract is where it is, for `dc-agent why`: what is wanted, what is there, what comes next, what
  * blocks it since when, and what was tried.
  */
+import { toPlainText } from '@dc/shared/wire/schema-parts';
+import { EXPLANATION_TEXT_MAX, type WireAttempt, type WireExplanation } from '@dc/shared/wire/explanation';
 import type { ContractView } from '../journal/journal.ts';
 import type { FailedAttempt, StepEvent } from '../journal/saga-event.ts';
-import { BLOCKING_REASONS, type BlockingReason } from './blocking-reasons.ts';
+import { BLOCKING_REASONS } from './blocking-reasons.ts';
 import type { Desired } from './desired.ts';
 import { planSteps, type Situation } from './plan-steps.ts';
 import type { Step } from './step.ts';
 
 const ATTEMPTS_SHOWN = 5;
 
-/** One try of one step. */
-export interface AttemptLine {
-  readonly at: string;
-  readonly saga: string;
-  readonly step: string;
-  readonly isUndo: boolean;
-  readonly attempt: number;
-  /** `unknown`: it began, and its end was never recorded. */
-  readonly outcome: 'succeeded' | 'failed' | 'unknown';
-  readonly code: string | null;
-  readonly detail: string | null;
-}
-
-/** The whole answer; times are RFC 3339. */
-export interface Explanation {
-  readonly contract_id: string;
-  readonly desired: string;
-  readonly observed: string;
-  readonly next_step: string;
-  readonly blocked_by: {
-    readonly code: BlockingReason;
-    readonly text: string;
-    readonly remedy: string;
-  } | null;
-  readonly since: string | null;
-  readonly last_attempts: readonly AttemptLine[];
-  readonly command: string | null;
-}
-
 /** Explains one contract. */
-export function explain(situation: Situation): Explanation {
+export function explain(situation: Situation): WireExplanation {
   const { view, desired } = situation;
   const [step] = planSteps(situation);
   const blocked = step?.name === 'wait' ? step : null;
   const row = blocked === null ? null : BLOCKING_REASONS[blocked.reason];
   return {
     contract_id: view.contractId,
-    desired: describeDesired(desired),
-    observed: describeObserved(situation),
-    next_step: describeStep(situation, step),
+    desired: clip(describeDesired(desired)),
+    observed: clip(describeObserved(situation)),
+    next_step: clip(describeStep(situation, step)),
     blocked_by:
       blocked === null || row === null ? null : { code: blocked.reason, text: row.text, remedy: row.remedy },
     since: blocked === null ? null : toTime(blocked.since),
@@ -100,12 +73,12 @@ const sagaName = (view: ContractView, sagaId: string): string =>
   view.sagas.find((saga) => saga.sagaId === sagaId)?.name ?? sagaId;
 
 /** The latest tries, oldest first. */
-function lastAttempts(view: ContractView): AttemptLine[] {
-  const lines = view.sagas.flatMap(({ name, events }) => {
+function lastAttempts(view: ContractView): WireAttempt[] {
+  const lines = view.sagas.flatMap(({ name, sagaId, events }) => {
     const stepEvents = events.filter((event) => event.step !== null);
     return stepEvents
       .filter(({ event }) => event === 'started' || event === 'undo_started')
-      .map((start) => describeAttempt(name, start, findEnd(stepEvents, start)));
+      .map((start) => describeAttempt({ name, sagaId }, start, findEnd(stepEvents, start)));
   });
   return lines.slice(-ATTEMPTS_SHOWN);
 }
@@ -117,19 +90,27 @@ function findEnd(events: readonly StepEvent[], start: StepEvent): StepEvent | un
   );
 }
 
-function describeAttempt(saga: string, start: StepEvent, end: StepEvent | undefined): AttemptLine {
+function describeAttempt(
+  { name, sagaId }: { name: string; sagaId: string },
+  start: StepEvent,
+  end: StepEvent | undefined,
+): WireAttempt {
   const hasFailed = end?.event === 'failed' || end?.event === 'undo_failed';
   const failure = hasFailed ? (end.data as FailedAttempt) : null;
   return {
     at: toTime(start.at),
-    saga,
+    saga: name,
+    saga_id: sagaId,
     step: start.step,
-    isUndo: start.event === 'undo_started',
+    undo: start.event === 'undo_started',
     attempt: start.attempt,
     outcome: end === undefined ? 'unknown' : hasFailed ? 'failed' : 'succeeded',
     code: failure?.code ?? null,
-    detail: failure?.detail ?? null,
+    detail: failure === null ? null : clip(failure.detail),
   };
 }
+
+/** What comes from a backend may be long, or hold what no line may. */
+const clip = (text: string): string => toPlainText(text, EXPLANATION_TEXT_MAX);
 
 const toTime = (ms: number): string => new Date(ms).toISOString();

@@ -7,6 +7,7 @@ const FINE: Conditions = {
   fingerprint: { healthy: true, why: 'fine', freeCapacity: free(3) },
   diskFreeBytes: 10_000,
   diskFreeBytesMin: 1_000,
+  takesNewWork: true,
 };
 const begun = {
   contractId: 'c',
@@ -29,6 +30,7 @@ describe('new work is handed back', () => {
       { fingerprint: { healthy: true, why: '', freeCapacity: free(0) } },
       'capacity',
     ],
+    ['while the operator lets none come', { takesNewWork: false }, 'maintenance'],
     ['while the disk is almost full', { diskFreeBytes: 999 }, 'maintenance'],
   ])('%s', (_when, change, code) => {
     const conditions = { ...FINE, ...change };
@@ -40,7 +42,7 @@ describe('new work is handed back', () => {
 
   it('not while everything is fine, or not known', () => {
     expect(decideDecline('provision', null, FINE)).toBeNull();
-    const unknown = { fingerprint: null, diskFreeBytes: null, diskFreeBytesMin: 1_000 };
+    const unknown = { ...FINE, fingerprint: null, diskFreeBytes: null };
     expect(decideDecline('provision', null, unknown)).toBeNull();
     const silent = { ...FINE, fingerprint: { healthy: true, why: '', freeCapacity: null } };
     expect(decideDecline('provision', null, silent)).toBeNull();

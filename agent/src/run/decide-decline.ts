@@ -13,16 +13,19 @@ export interface Conditions {
   /** Null where the disk cannot be asked. */
   readonly diskFreeBytes: number | null;
   readonly diskFreeBytesMin: number;
+  /** Whether the operator lets new work come (availability/). */
+  readonly takesNewWork: boolean;
 }
 
 /** Why an order goes back; null where it is taken. */
 export function decideDecline(
   kind: OrderKind,
   view: ContractView | null,
-  { fingerprint, diskFreeBytes, diskFreeBytesMin }: Conditions,
+  { fingerprint, diskFreeBytes, diskFreeBytesMin, takesNewWork }: Conditions,
 ): { code: ReturnCode; detail: string } | null {
   // Only what would be new: work that was begun here goes on here, and everything else is about what we made.
   if (kind !== 'provision' || (view !== null && view.sagas.length > 0)) return null;
+  if (!takesNewWork) return { code: 'maintenance', detail: 'This agent takes no new work now.' };
   if (fingerprint?.healthy === false) {
     return { code: 'backend_unavailable', detail: 'The backend of this agent does not answer now.' };
   }

@@ -14,6 +14,10 @@ export const FACTS = {
   stoppedBecause: 'stopped_because',
   /** JSON: BackendSeen. */
   backend: 'backend',
+  /** Since when the agent drains, and is in maintenance and until when; see availability/. */
+  drainingSince: 'draining_since',
+  maintenanceSince: 'maintenance_since',
+  maintenanceUntil: 'maintenance_until',
   /** The coordinator's receipt for the newest record that it holds. */
   checkpoint: 'checkpoint',
 } as const;

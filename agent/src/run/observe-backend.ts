@@ -42,6 +42,9 @@ export class BackendObserver {
   /** For contracts that are not in `#listed`. */
   #others: Observed = NEVER_LOOKED;
   #fingerprint: Fingerprint | null = null;
+  /** On the monotonic clock. */
+  #lookedAt = -Infinity;
+  #present: readonly string[] = [];
   #orphans = 0;
   #written = '';
 
@@ -59,6 +62,16 @@ export class BackendObserver {
     return this.#fingerprint;
   }
 
+  /** When the look began that `fingerprint` and `presentContracts` are from, on the monotonic clock. */
+  get lookedAt(): number {
+    return this.#lookedAt;
+  }
+
+  /** The contracts of ours that the backend had something of then, whatever the fingerprint says is free besides. */
+  get presentContracts(): readonly string[] {
+    return this.#present;
+  }
+
   /** One look after another. Never rejects for a backend that fails: that is an answer. */
   readonly turn: Turn = async (signal) => {
     await this.look(signal);
@@ -73,20 +86,21 @@ export class BackendObserver {
     const limited = AbortSignal.any([signal, deadline.signal]);
     try {
       const startedAt = Math.round(clock.now());
-      const [fingerprint, list] = await Promise.all([
-        provisioner.fingerprint(limited).catch((error: unknown) => this.#unhealthy(error)),
-        provisioner.list(limited).catch((error: unknown) => this.#unlisted(error)),
-      ]);
+      const began = clock.monotonic();
+      // One after the other: what is made in between is not in the list, and so counts twice rather than never.
+      const list = await provisioner.list(limited).catch((error: unknown) => this.#unlisted(error));
+      const fingerprint = await provisioner
+        .fingerprint(limited)
+        .catch((error: unknown) => this.#unhealthy(error));
       if (signal.aborted) return;
       this.#fingerprint = fingerprint;
+      this.#lookedAt = began;
       await this.#remember(list, startedAt, limited);
       this.#write();
     } finally {
       cancel();
     }
-    onLook(
-      [...this.#listed].flatMap(([id, { existence }]) => (existence.existence === 'present' ? [id] : [])),
-    );
+    onLook(this.#present);
   }
 
   async #remember(list: InstanceList, at: number, signal: AbortSignal): Promise<void> {
@@ -109,6 +123,9 @@ export class BackendObserver {
       if (existence.existence === 'absent') log.warn({ contract_id: contractId }, 'instance.missing');
     }
     this.#listed = listed;
+    this.#present = [...listed].flatMap(([id, { existence }]) =>
+      existence.existence === 'present' ? [id] : [],
+    );
     this.#others = {
       existence: list.complete
         ? { existence: 'absent', evidence: 'a complete list of the backend does not hold it' }

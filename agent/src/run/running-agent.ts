@@ -6,6 +6,7 @@ import { sleep, type Clock } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import type { ControlParts, ControlServer } from '../control/control-server.ts';
+import type { AvailabilityChange } from '../availability/availability.ts';
 import { confirmReleases } from '../breaker/destruction-breaker.ts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -45,6 +46,8 @@ export interface AgentParts {
   readonly stream: StreamLoop;
   readonly loops: readonly Loop[];
   readonly destroyOrphan: (id: string, signal: AbortSignal) => Promise<void>;
+  /** Answers 1, or 0 where it already was so. */
+  readonly changeAvailability: (change: AvailabilityChange) => number;
   /** Sends what waits in the outbox. */
   readonly flush: () => void;
 }
@@ -188,10 +191,25 @@ export class RunningAgent {
     this.#options.log.info({ handle: id }, 'orphan.destroyed');
   }
 
+  /**
+   * The operator wants new work to come no more, or again. Answers 1, or 0 where it already was so. Throws
+   * AGENT_STOPPED where the agent does not run.
+   */
+  changeAvailability(change: AvailabilityChange): number {
+    const changed = this.#running().changeAvailability(change);
+    if (changed > 0) this.#options.log.info({ ...change }, 'availability.changed');
+    return changed;
+  }
+
   async #obey(request: ControlRequest): Promise<number> {
     switch (request.command) {
       case 'confirm':
         return this.confirm(request.saga_ids);
+      case 'availability':
+        return this.changeAvailability({
+          draining: request.draining,
+          maintenanceUntil: request.maintenance_until,
+        });
       case 'destroy_orphan':
         await this.destroyOrphan(request.id);
         return 1;

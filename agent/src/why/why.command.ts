@@ -1,11 +1,11 @@
 /** `dc-agent why`: why a contract is where it is, from the journal alone. */
 import { AppError } from '@dc/shared/errors';
+import { attemptCells, explanationRows, type WireExplanation } from '@dc/shared/wire/explanation';
 import type { Config } from '../config/config-schema.ts';
 import type { JournalReader } from '../journal/journal.ts';
 import { flagOption, type Command } from '../lib/command.ts';
 import { EXIT } from '../lib/exit-code.ts';
 import { renderTable } from '../lib/render-table.ts';
-import type { Explanation } from '../reconcile/explain.ts';
 import type { SagaParts } from '../sagas/saga-parts.ts';
 
 export const whyCommand: Command = {
@@ -52,7 +52,7 @@ async function explainContract(
   contractId: string,
   { limits }: Config,
   now: number,
-): Promise<Explanation> {
+): Promise<WireExplanation> {
   const { explain } = await import('../reconcile/explain.ts');
   const { desiredOf } = await import('../reconcile/desired.ts');
   const { allSagas } = await import('../sagas/all-sagas.ts');
@@ -78,28 +78,9 @@ async function explainContract(
 }
 
 /** For people. */
-function renderExplanation(explanation: Explanation): string[] {
-  const { blocked_by: blocked, since, command, last_attempts: attempts } = explanation;
-  const rows = [
-    ['contract', explanation.contract_id],
-    ['wanted', explanation.desired],
-    ['there is', explanation.observed],
-    ['next', explanation.next_step],
-  ];
-  if (blocked !== null) {
-    rows.push(['blocked by', `${blocked.text} [${blocked.code}]`]);
-    if (since !== null) rows.push(['since', since]);
-    rows.push(['what to do', blocked.remedy]);
-  }
-  if (command !== null) rows.push(['command', command]);
-  const lines = renderTable(rows);
+function renderExplanation(explanation: WireExplanation): string[] {
+  const lines = renderTable(explanationRows(explanation));
+  const { last_attempts: attempts } = explanation;
   if (attempts.length === 0) return lines;
-  const tries = attempts.map((attempt) => [
-    attempt.at,
-    `${attempt.isUndo ? 'undo of ' : ''}${attempt.saga}/${attempt.step}`,
-    `try ${attempt.attempt}`,
-    attempt.outcome,
-    attempt.code === null ? '' : `${attempt.detail ?? ''} [${attempt.code}]`,
-  ]);
-  return [...lines, '', 'last attempts', ...renderTable(tries, '  ')];
+  return [...lines, '', 'last attempts', ...renderTable(attempts.map(attemptCells), '  ')];
 }

@@ -20,8 +20,12 @@ export const RECORD_KINDS = [
   'stopped',
   'started',
   'destroyed',
+  'availability',
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
+
+/** The contract of a record that is about the agent itself: its `availability`. */
+export const NO_CONTRACT = '00000000-0000-0000-0000-000000000000';
 
 /** The payload of a record. */
 export interface RecordPayload {

@@ -20,7 +20,9 @@ export const Registration = closed({
   delegation_expires_at: nullable(Timestamp),
   coordinator_key: PublicKey,
   key_rotations: Type.Optional(
-    Type.Array(CompactJws, { description: 'What leads from the key of the grant to the coordinator’s present one' }),
+    Type.Array(CompactJws, {
+      description: 'What leads from the key of the grant to the coordinator’s present one',
+    }),
   ),
   environment: Type.String(),
   heartbeat_interval_ms: Type.Integer(),
@@ -60,7 +62,9 @@ export const Heartbeat = closed({
   ),
   draining: Type.Optional(Type.Boolean({ description: 'Takes no new work' })),
   maintenance_until: Type.Optional(Timestamp),
-  healthy: Type.Optional(Type.Boolean({ description: 'False while the backend does not work: nothing is sold' })),
+  healthy: Type.Optional(
+    Type.Boolean({ description: 'False while the backend does not work: nothing is sold' }),
+  ),
   running_contracts: Type.Array(Uuid, { maxItems: 10_000 }),
   blocked: Type.Optional(
     Type.Array(Explanation, { maxItems: 100, description: 'Contracts that do not go on, and why' }),
@@ -77,7 +81,8 @@ export const HeartbeatAnswer = closed({
   ),
   held_elsewhere: Type.Optional(
     Type.Array(Uuid, {
-      description: 'Of the orphans in `capabilities`: contracts that another agent of the provider answers for',
+      description:
+        'Of the orphans in `capabilities`: contracts that another agent of the provider answers for',
     }),
   ),
 });

@@ -66,7 +66,11 @@ export class LocalMachines {
     const left = (part: 'cpu' | 'memoryMb' | 'diskGb'): number =>
       Math.max(0, capacity[part] - held.reduce((sum, one) => sum + one[part], 0));
     const instances = Math.max(0, capacity.instances - held.length);
-    return { cpu: left('cpu'), memoryMb: left('memoryMb'), diskGb: left('diskGb'), instances };
+    const room = { cpu: left('cpu'), memoryMb: left('memoryMb'), diskGb: left('diskGb'), instances };
+    const { ports } = this.#settings;
+    if (ports === null) return room;
+    // One port each; those that other programs listen on are not known here.
+    return { ...room, portBlocks: Math.max(0, ports.last - ports.first + 1 - held.length) };
   }
 
   /** Counts an instance that is on the disk. */

@@ -1,0 +1,104 @@
+/** What a heartbeat says. Nothing is claimed that nobody looked at (I16). */
+import type { Clock } from '@dc/shared/clock';
+import type { SigningKey } from '@dc/shared/crypto/ed25519';
+import { hashIncluded, signCapacity } from '@dc/shared/evidence/capacity';
+import type { WireHeartbeat } from '@dc/shared/wire/agent';
+import { readState, toAvailability } from '../availability/availability.ts';
+import type { Coordinator } from '../coordinator-client/coordinator.ts';
+import type { JournalReader, UnaccountedInstance } from '../journal/journal.ts';
+import type { FreeCapacity, Provisioner } from '../provisioners/provisioner.ts';
+import type { ContractRunner } from '../reconcile/contract-runner.ts';
+import type { BackendObserver } from './observe-backend.ts';
+
+/** What the wire takes. */
+const CONTRACTS_MAX = 10_000;
+/** Enough to know which; the number says how many there are. */
+const ORPHANS_MAX = 50;
+/** The page shows no more, and the beat stays small. */
+const BLOCKED_MAX = 20;
+/** Three looks at the backend: one may fail, and one more be late. */
+const CAPACITY_LIFE_MS = 180_000;
+
+export interface HeartbeatWords {
+  readonly journal: JournalReader;
+  readonly provisioner: Pick<Provisioner, 'kind' | 'capabilities'>;
+  readonly observer: Pick<BackendObserver, 'of' | 'fingerprint' | 'lookedAt' | 'presentContracts'>;
+  readonly runner: Pick<ContractRunner, 'explainBlocked'>;
+  readonly coordinator: Pick<Coordinator, 'serverNow'>;
+  readonly clock: Clock;
+  readonly version: string;
+  readonly agentKey: SigningKey;
+  readonly environment: string;
+}
+
+/** The body of the next heartbeat. */
+export function composeHeartbeat(words: HeartbeatWords): WireHeartbeat {
+  const { journal, provisioner, observer, runner, clock, version } = words;
+  const { fingerprint } = observer;
+  const running = journal.instances(['running']).filter(({ contractId, changedAt }) => {
+    const { existence, at } = observer.of(contractId);
+    return existence.existence !== 'absent' || at <= changedAt; // That look was before it was made.
+  });
+  const { draining, maintenance_until: until } = toAvailability(readState(journal, clock.now()));
+  return {
+    version,
+    journal_id: journal.journalId,
+    capabilities: { provisioner: provisioner.kind, ...provisioner.capabilities, ...describeTrouble(journal) },
+    ...(fingerprint === null ? {} : { healthy: fingerprint.healthy }),
+    ...describeCapacity(words, fingerprint?.freeCapacity ?? null),
+    ...(draining ? { draining } : {}),
+    ...(until === null ? {} : { maintenance_until: until }),
+    running_contracts: running.slice(0, CONTRACTS_MAX).map(({ contractId }) => contractId),
+    blocked: runner.explainBlocked(BLOCKED_MAX),
+  };
+}
+
+/** The signed statement with the list that it is bound to; nothing where the backend does not say. */
+function describeCapacity(
+  { observer, coordinator, clock, agentKey, environment }: HeartbeatWords,
+  free: FreeCapacity | null,
+): Pick<WireHeartbeat, 'capacity_statement' | 'capacity_includes'> {
+  const includes = observer.presentContracts;
+  // With more than the wire takes, what is left out would be counted twice: then the places alone limit sales.
+  if (free === null || includes.length > CONTRACTS_MAX) return {};
+  const ageMs = Math.max(0, clock.monotonic() - observer.lookedAt);
+  const seenAt = coordinator.serverNow() - ageMs;
+  const statement = {
+    environment,
+    seen_at: toTime(seenAt),
+    expires_at: toTime(seenAt + CAPACITY_LIFE_MS),
+    cpu: free.cpu,
+    memory_mb: free.memoryMb,
+    instances: free.instances,
+    storages: (free.storages ?? [{ name: 'default', freeGb: free.diskGb }]).map(({ name, freeGb }) => ({
+      name,
+      free_gb: freeGb,
+    })),
+    addresses: free.addresses ?? null,
+    port_blocks: free.portBlocks ?? null,
+    includes: hashIncluded(includes),
+  };
+  return { capacity_statement: signCapacity(statement, agentKey), capacity_includes: [...includes] };
+}
+
+/** What the operator of this machine has to decide; nothing where there is nothing. */
+function describeTrouble(journal: JournalReader): Record<string, unknown> {
+  const paused = journal.pausedReleases();
+  const orphans = journal.unaccounted().filter(({ kind, goneAt }) => kind === 'orphan' && goneAt === null);
+  const since = paused[0]?.askedAt ?? 0;
+  return {
+    ...(paused.length === 0 ? {} : { destruction_paused: { waiting: paused.length, since: toTime(since) } }),
+    ...(orphans.length === 0
+      ? {}
+      : { orphans_total: orphans.length, orphans: orphans.slice(0, ORPHANS_MAX).map(describeOrphan) }),
+  };
+}
+
+const describeOrphan = ({ id, contractId, firstSeenAt, timesSeen }: UnaccountedInstance): object => ({
+  id,
+  contract_id: contractId,
+  first_seen_at: toTime(firstSeenAt),
+  times_seen: timesSeen,
+});
+
+const toTime = (ms: number): string => new Date(Math.round(ms)).toISOString();
