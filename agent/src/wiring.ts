@@ -201,14 +201,12 @@ function assemble(opened: Opened): AgentParts {
     onReturn: onOutbox,
   });
   const parts = { journal, coordinator, provisioner, runner, keeper, observer, contact, work, stream };
-  // Sales stop with the next heartbeat.
-  const onAvailability = (): void => {
-    nudges.heartbeat.nudge();
-    onOutbox();
-  };
   return {
     ...parts,
-    ...operatorActs(opened, onAvailability),
+    ...operatorActs(opened, () => {
+      nudges.heartbeat.nudge(); // Sales stop with it.
+      onOutbox();
+    }),
     flush: onOutbox,
     loops: makeLoops(opened, parts, { ...nudges, onWork, onOutbox }),
   };
@@ -224,7 +222,10 @@ function operatorActs(
   const { agentKey } = keys;
   return {
     changeAvailability(change) {
-      const changed = changeAvailability({ journal, clock, agentKey, environment: config.environment }, change);
+      const changed = changeAvailability(
+        { journal, clock, agentKey, environment: config.environment },
+        change,
+      );
       onAvailability();
       return changed;
     },

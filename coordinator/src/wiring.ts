@@ -18,6 +18,7 @@ import { contractRoutes } from './contracts/contract-routes.ts';
 import { DEADLINE_TOPIC } from './contracts/contract-deadlines.ts';
 import { enforceDeadline } from './contracts/enforce-deadline.ts';
 import { VERIFY_TOPIC, verifyDelivery } from './contracts/verify-delivery.ts';
+import { credentialRoutes } from './credentials/credential-routes.ts';
 import type { Database } from './database/database.ts';
 import { appliedMigrations, migrate } from './database/migrate.ts';
 import { MIGRATIONS } from './database/migrations/index.ts';
@@ -178,6 +179,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...providerRoutes(context),
     ...offeringRoutes(context),
     ...contractRoutes(context, payments),
+    ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),
   ];

@@ -123,6 +123,11 @@ export const ERRORS = {
     'The service cannot answer now.',
     'Try again after the seconds in Retry-After.',
   ),
+  COORDINATOR_SAFE_MODE: row(
+    'unavailable',
+    'The coordinator acts on nothing now: its data may be older than what it has done.',
+    'Running instances go on. Try again when the operator has compared the data with what the agents know.',
+  ),
 
   // Who is calling.
   AUTH_REQUIRED: row(

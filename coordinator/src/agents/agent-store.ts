@@ -13,6 +13,36 @@ export async function findAgent(reader: Reader, publicKey: string): Promise<Agen
   );
 }
 
+/** What a heartbeat is held against. */
+export type KnownAgent = Pick<
+  AgentRow,
+  | 'public_key'
+  | 'last_heartbeat_at'
+  | 'first_heartbeat_at'
+  | 'draining'
+  | 'maintenance_until_at'
+  | 'healthy'
+  | 'revoked_at'
+>;
+
+/** The agent without its large columns: heartbeats come often. */
+export async function findKnownAgent(reader: Reader, publicKey: string): Promise<KnownAgent | null> {
+  const row = await reader
+    .selectFrom('agents')
+    .select([
+      'public_key',
+      'last_heartbeat_at',
+      'first_heartbeat_at',
+      'draining',
+      'maintenance_until_at',
+      'healthy',
+      'revoked_at',
+    ])
+    .where('public_key', '=', publicKey)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
 export async function insertAgent(trx: Transaction, row: AgentRow): Promise<void> {
   await trx.insertInto('agents').values(row).execute();
 }
@@ -28,23 +58,45 @@ export async function useGrant(trx: Transaction, setupKey: string, agentKey: str
   return result.numUpdatedRows === 1n;
 }
 
-/** Keeps the newest heartbeat. Whether an agent is online follows from its time alone. */
+/** Keeps the newest heartbeat, and the time without one before it. Answers what it changed. */
 export async function saveHeartbeat(
   trx: Transaction,
-  publicKey: string,
-  { at, body }: { at: number; body: WireHeartbeat },
-): Promise<void> {
+  before: KnownAgent,
+  { at, body, offlineAfterMs }: { at: number; body: WireHeartbeat; offlineAfterMs: number },
+): Promise<{ isBack: boolean; isHealthyAgain: boolean; hasAnnounced: boolean }> {
+  const { public_key: publicKey, last_heartbeat_at: last } = before;
+  const after = {
+    draining: body.draining === true ? 1 : 0,
+    maintenance_until_at: body.maintenance_until === undefined ? null : Date.parse(body.maintenance_until),
+    healthy: body.healthy === false ? 0 : 1,
+  };
+  if (last !== null && last <= at - offlineAfterMs) {
+    const row = { agent_key: publicKey, from_at: last, to_at: at };
+    await trx
+      .insertInto('outages')
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
   await trx
     .updateTable('agents')
     .set({
       last_heartbeat_at: at,
+      first_heartbeat_at: before.first_heartbeat_at ?? at,
       version: body.version,
       heartbeat: JSON.stringify(body),
-      draining: body.draining === true ? 1 : 0,
-      maintenance_until_at: body.maintenance_until === undefined ? null : Date.parse(body.maintenance_until),
+      ...after,
     })
     .where('public_key', '=', publicKey)
     .execute();
+  const wasAway = before.draining === 1 || (before.maintenance_until_at ?? 0) > at;
+  const isAway = after.draining === 1 || (after.maintenance_until_at ?? 0) > at;
+  return {
+    isBack: wasAway && !isAway,
+    isHealthyAgain: before.healthy === 0 && after.healthy === 1,
+    hasAnnounced:
+      before.draining !== after.draining || before.maintenance_until_at !== after.maintenance_until_at,
+  };
 }
 
 /** Takes an agent's permissions away, at once; again is a success. Returns false where the provider has no such agent. */

@@ -4,13 +4,22 @@
  * it hands the order back knowing that it made nothing. Two agents can thus never both build.
  */
 import { AppError } from '@dc/shared/errors';
-import { ORDER_LIFE_S, signOrder, type OrderKind, type OrderPayload, type Tombstone } from '@dc/shared/orders/order';
+import {
+  ORDER_LIFE_S,
+  signOrder,
+  type OrderKind,
+  type OrderPayload,
+  type Tombstone,
+} from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireLease, WireReturnWork } from '@dc/shared/wire/agent';
+import { isCredentialKind } from '@dc/shared/wire/contract';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
+import { unableFailure } from '../credentials/credential-rules.ts';
+import { changeSpec, failChange } from '../credentials/credential-service.ts';
 import type { Transaction } from '../database/database.ts';
 import { agentName, type AgentPrincipal } from '../http/principal.ts';
 import { distrustCapacity } from './agent-capacity.ts';
@@ -63,6 +72,7 @@ async function leaseOne(
           set: bound,
         })
       : await updateContract(trx, item.contract, bound);
+  const spec = await composeSpec(trx, contract, work);
   const expiresAt = now + context.config.agents.leaseTtlMs;
   await updateWork(trx, work.id, {
     state: 'leased',
@@ -73,7 +83,7 @@ async function leaseOne(
   });
   return {
     order_id: work.id,
-    order: signOrder(composeOrder(context, contract, work, agent.publicKey), context.key),
+    order: signOrder(composeOrder(context, contract, { work, spec }, agent.publicKey), context.key),
     contract_id: contract.id,
     kind: work.kind as OrderKind,
     epoch,
@@ -85,7 +95,7 @@ async function leaseOne(
 function composeOrder(
   context: Context,
   contract: ContractRow,
-  work: WorkRow,
+  { work, spec }: { work: WorkRow; spec: OrderPayload['spec'] },
   agentKey: string,
 ): OrderPayload {
   const iat = Math.floor(context.clock.now() / 1000);
@@ -100,20 +110,21 @@ function composeOrder(
     exp: iat + ORDER_LIFE_S,
     jti: work.id,
     environment: context.config.environment,
-    ...(kind === 'provision'
-      ? {
-          spec: {
-            offering_id: contract.offering_id,
-            cpu: contract.cpu,
-            memory_mb: contract.memory_mb,
-            disk_gb: contract.disk_gb,
-            operating_system: contract.operating_system,
-            ssh_public_key: contract.ssh_public_key,
-          },
-        }
-      : {}),
+    ...(spec === undefined ? {} : { spec }),
     ...(work.tombstone === null ? {} : { tombstone: JSON.parse(work.tombstone) as Tombstone }),
   };
+}
+
+/** What an order is about, where its kind alone does not say it. */
+async function composeSpec(
+  trx: Transaction,
+  contract: ContractRow,
+  work: WorkRow,
+): Promise<OrderPayload['spec']> {
+  if (isCredentialKind(work.kind)) return changeSpec(trx, contract, work.id);
+  if (work.kind !== 'provision') return undefined;
+  const { offering_id, cpu, memory_mb, disk_gb, operating_system, ssh_public_key } = contract;
+  return { offering_id, cpu, memory_mb, disk_gb, operating_system, ssh_public_key };
 }
 
 /** The item if this agent holds its lease under `epoch`. Throws ORDER_NOT_FOUND or LEASE_STALE. */
@@ -169,6 +180,11 @@ export async function returnWork(
   const { code, detail } = body;
   const agentKey = agent.publicKey;
   await noteHandBack(trx, { workId: work.id, agentKey, at: now, code, detail });
+  if (isCredentialKind(work.kind) && (code === 'unsupported' || code === 'refused')) {
+    const contract = await findContract(trx, work.contract_id);
+    const failed = { kind: work.kind, failure: unableFailure(detail), actor: agentName(agent) };
+    if (contract !== null) await failChange(context, trx, contract, failed);
+  }
   if (!released) return;
   if (code === 'capacity') await distrustCapacity(trx, agentKey, now);
   const contract = await findContract(trx, work.contract_id);

@@ -6,21 +6,23 @@ import type { Context } from '../context.ts';
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { WorkTable } from '../database/tables-spine.ts';
+import { hasRoom, isOnline, isOpen, sizeOf, type Presence } from '../offerings/pool-room.ts';
 
 export type WorkRow = WorkTable;
 
-/** Opens a work item and tells the pool's agents. Another of the same kind for the contract is a bug and throws. */
+/** Opens a work item, tells the pool's agents, and returns its id. Another of the same kind for the contract is a bug and throws. */
 export async function openWork(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
   { kind, tombstone }: { kind: OrderKind; tombstone?: Tombstone },
-): Promise<void> {
+): Promise<string> {
   const now = context.clock.now();
+  const id = newUuid(context.clock, context.random);
   await trx
     .insertInto('work')
     .values({
-      id: newUuid(context.clock, context.random),
+      id,
       contract_id: contract.id,
       kind,
       state: 'open',
@@ -37,6 +39,7 @@ export async function openWork(
     })
     .execute();
   await context.signals.emit(trx, 'pool', contract.pool_id);
+  return id;
 }
 
 /** Withdraws whatever is open or leased for a contract: its leases are stale from now on. */
@@ -78,22 +81,23 @@ export interface Worker {
 
 /**
  * Items that this agent may lease now, oldest first: open, or with a lease that ran out, and not bound to another. One
- * that was handed back waits only for the agent that had it (`leased_by` still names it): others may take it at once.
+ * that it handed back waits for a while, or until it has more room; others with room may take it at once.
  */
 export function listLeasable(reader: Reader, worker: Worker, limit: number): Promise<WorkRow[]> {
   return reader
     .selectFrom('work')
     .selectAll()
     .where('pool_id', '=', worker.poolId)
-    .where((where) =>
-      where.or([where('not_before_at', '<=', worker.now), where('leased_by', '<>', worker.agentKey)]),
+    .where(
+      sql<SqlBool>`not exists (select 1 from hand_backs h where h.work_id = work.id
+      and h.agent_key = ${worker.agentKey} and h.until_at > ${worker.now})`,
     )
     .where((where) =>
       where.or([
         where('agent_key', '=', worker.agentKey),
         where.and([
           where('agent_key', 'is', null),
-          where.or([where('kind', '<>', 'provision'), where.not(isDraining(worker))]),
+          where.or([where('kind', '<>', 'provision'), mayBegin(worker)]),
         ]),
       ]),
     )
@@ -109,10 +113,13 @@ export function listLeasable(reader: Reader, worker: Worker, limit: number): Pro
     .execute();
 }
 
-/** SQL: the agent has said that it takes no new work. What it has begun is still its own. */
-function isDraining({ agentKey, now }: Worker): RawBuilder<SqlBool> {
-  return sql<SqlBool>`exists (select 1 from agents where public_key = ${agentKey}
-    and (draining = 1 or maintenance_until_at > ${now}))`;
+/** SQL: the agent takes new work, and the contract is reserved at it, or it has room for it. */
+function mayBegin({ agentKey, now }: Worker): RawBuilder<SqlBool> {
+  return sql<SqlBool>`exists (select 1 from contracts k join agents a on a.public_key = ${agentKey}
+    left join capacities c on c.agent_key = a.public_key
+    where k.id = work.contract_id and ${isOpen({ now })} and a.healthy = 1
+    and (${hasRoom({ now }, sizeOf('k'))} or exists (
+      select 1 from reservations r where r.contract_id = k.id and r.agent_key = a.public_key)))`;
 }
 
 /** Orders to provision that no agent of the pool holds or is bound to, oldest first. */
@@ -129,16 +136,84 @@ export function listUnbound(reader: Reader, poolId: string, limit: number): Prom
     .execute();
 }
 
-/** Notes that an agent cannot do an item, and has made nothing for it. */
-export async function noteHandBack(
-  trx: Transaction,
-  handBack: { work_id: string; agent_key: string; at: number; code: string; detail: string },
-): Promise<void> {
-  const { at, code, detail } = handBack;
+/** Why an agent cannot do an item now. */
+export interface HandBack {
+  workId: string;
+  agentKey: string;
+  code: string;
+  detail: string;
+  at: number;
+}
+
+/** The first pause before an agent is asked again for what it handed back; doubles each time. */
+const PAUSE_MS = 5_000;
+const PAUSE_MS_MAX = 300_000;
+const PAUSE_DOUBLINGS_MAX = 6;
+
+/** Notes that an agent cannot do an item, and how long it is not asked again. */
+export async function noteHandBack(trx: Transaction, handBack: HandBack): Promise<void> {
+  const { workId, agentKey, code, detail, at } = handBack;
+  const before = await trx
+    .selectFrom('hand_backs')
+    .select('times')
+    .where('work_id', '=', workId)
+    .where('agent_key', '=', agentKey)
+    .executeTakeFirst();
+  const past = before?.times ?? 0;
+  const until_at = at + Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(past, PAUSE_DOUBLINGS_MAX));
+  const row = { at, code, detail, times: past + 1, until_at };
   await trx
     .insertInto('hand_backs')
-    .values(handBack)
-    .onConflict((conflict) => conflict.columns(['work_id', 'agent_key']).doUpdateSet({ at, code, detail }))
+    .values({ work_id: workId, agent_key: agentKey, ...row })
+    .onConflict((conflict) => conflict.columns(['work_id', 'agent_key']).doUpdateSet(row))
+    .execute();
+}
+
+/** The last time that this agent handed this item back; null where it never did. */
+export async function findHandBack(
+  reader: Reader,
+  workId: string,
+  agentKey: string,
+): Promise<{ at: number; code: string } | null> {
+  const row = await reader
+    .selectFrom('hand_backs')
+    .select(['at', 'code'])
+    .where('work_id', '=', workId)
+    .where('agent_key', '=', agentKey)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
+/** The agent is asked again now for what it handed back with one of these reasons: they have gone. */
+export async function forgetPauses(
+  trx: Transaction,
+  agentKey: string,
+  codes: readonly string[],
+  now: number,
+): Promise<void> {
+  await trx
+    .updateTable('hand_backs')
+    .set({ until_at: now })
+    .where('agent_key', '=', agentKey)
+    .where('code', 'in', codes)
+    .where('until_at', '>', now)
+    .execute();
+}
+
+/** Orders to provision that wait for an agent which is not heard of, anywhere, oldest first. */
+export function listWaiting(reader: Reader, presence: Presence, limit: number): Promise<WorkRow[]> {
+  return reader
+    .selectFrom('work')
+    .selectAll()
+    .where('state', '=', 'open')
+    .where('kind', '=', 'provision')
+    .where('agent_key', 'is', null)
+    .where(
+      sql<SqlBool>`not exists (select 1 from reservations r join agents a on a.public_key = r.agent_key
+      where r.contract_id = work.contract_id and ${isOnline(presence)} and a.healthy = 1)`,
+    )
+    .orderBy('created_at')
+    .limit(limit)
     .execute();
 }
 

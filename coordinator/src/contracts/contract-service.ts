@@ -14,6 +14,7 @@ import {
 } from '@dc/shared/state/contract';
 import type { WireCreateContract } from '@dc/shared/wire/contract';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
+import { reserve, unreserve } from '../agents/reservations.ts';
 import { openWork, withdrawWork } from '../agents/work-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
@@ -24,7 +25,9 @@ import {
   takePlace,
   type OfferingRow,
 } from '../offerings/offering-store.ts';
-import { freeRoom, takeRoom, type Stock } from '../offerings/pool-room.ts';
+import { chooseAgent, type Stock } from '../offerings/pool-room.ts';
+import { followWithPayments } from '../payments/payment-asks.ts';
+import { startEarning } from '../payments/book-earning.ts';
 import { settle } from '../payments/settlement.ts';
 import { DEADLINE_TOPIC, deadlineOf } from './contract-deadlines.ts';
 import { endOfPause, HOUR_MS, stateError, totalPriceE9s } from './contract-rules.ts';
@@ -105,6 +108,18 @@ export async function touchContract(
   return after;
 }
 
+/** Changes columns without moving the state, with an entry in the history, and tells the streams. */
+export async function noteOnContract(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+  { set, ...note }: HistoryNote & { set?: ContractChange },
+): Promise<ContractRow> {
+  const after = await touchContract(context, trx, contract, set ?? {});
+  await insertHistory(trx, after, { ...note, from: contract.state, at: context.clock.now() });
+  return after;
+}
+
 /** Leaves word for the moment at which the contract's present state has lasted too long. */
 async function setDeadline(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
   const deadline = deadlineOf(contract, context.config.contracts);
@@ -122,11 +137,14 @@ async function followUp(
   trx: Transaction,
   { from, after, now }: { from: ContractState; after: ContractRow; now: number },
 ): Promise<ContractRow> {
+  if (after.state === 'active' || isTerminal(after.state))
+    await followWithPayments(context, trx, after, isTerminal(after.state));
   if (!isTerminal(after.state)) {
     const kind = orderAfter(from, after.state);
     // A stop that was not carried out yet is not wanted any more when its start is, and the other way round.
     if (kind === 'stop' || kind === 'start') await withdrawWork(trx, after.id, now);
     if (kind !== null) await openWork(context, trx, after, { kind });
+    if (from === 'provisioned') await startEarning(context, trx, after.id, after.active_at ?? now);
     return after;
   }
   await settle(context, trx, after, now);
@@ -142,7 +160,7 @@ async function followUp(
 export async function giveBackPlace(trx: Transaction, contract: ContractRow): Promise<ContractRow> {
   if (contract.place_held === 0) return contract;
   await freePlace(trx, contract.offering_id);
-  await freeRoom(trx, contract);
+  await unreserve(trx, contract.id);
   return updateContract(trx, contract, { place_held: 0 });
 }
 
@@ -193,6 +211,8 @@ function assertAvailable(stock: Stock): void {
         'OFFERING_UNSERVED',
         'The provider takes no new contracts now: it is in maintenance.',
       );
+    case 'unhealthy':
+      throw new AppError('OFFERING_UNSERVED', 'The provider’s backend does not work now.');
     case 'offline':
       throw new AppError('OFFERING_UNSERVED', 'No agent of this provider is online.');
   }
@@ -214,9 +234,10 @@ export async function createContract(
   const operatingSystem = checkOrder(body, offering);
   const total = totalPriceE9s(offering, body.duration_hours);
   const { offlineAfterMs } = context.config.agents;
-  assertAvailable(await findStock(trx, offering.id, { now, offlineAfterMs }));
-  if (!(await takePlace(trx, offering.id))) throw new AppError('OFFERING_SOLD_OUT');
-  await takeRoom(trx, offering.pool_id, offering);
+  const presence = { now, offlineAfterMs };
+  assertAvailable(await findStock(trx, offering.id, presence));
+  const choice = await chooseAgent(trx, offering.id, presence);
+  if (choice === null || !(await takePlace(trx, offering.id))) throw new AppError('OFFERING_SOLD_OUT');
   const contract: ContractRow = {
     id: newUuid(context.clock, context.random),
     version: 1,
@@ -226,7 +247,7 @@ export async function createContract(
     provider_pubkey: offering.provider_pubkey,
     offering_id: offering.id,
     offering_title: offering.title,
-    pool_id: offering.pool_id,
+    pool_id: choice.poolId,
     cpu: offering.cpu,
     memory_mb: offering.memory_mb,
     disk_gb: offering.disk_gb,
@@ -255,6 +276,7 @@ export async function createContract(
     last_error: null,
   };
   await insertContract(trx, contract);
+  await reserve(trx, choice.agentKey, contract);
   await insertHistory(trx, contract, {
     from: null,
     at: now,

@@ -134,8 +134,8 @@ async function checkWorld({ market, agents }: World): Promise<void> {
   expect((await verifyLedger(market.coordinator.context.db)).firstProblem).toBeNull();
   const live = contracts.filter((contract) => contract.place_held === 1);
   expect(await placesTaken(market)).toBe(live.length);
-  const pool = await read.selectFrom('pools').selectAll().executeTakeFirstOrThrow();
-  expect([pool.taken_instances, pool.taken_cpu]).toEqual([live.length, 2 * live.length]);
+  const reserved = await read.selectFrom('reservations').select('contract_id').execute();
+  expect(reserved.map(({ contract_id }) => contract_id).sort()).toEqual(live.map(({ id }) => id).sort());
   for (const contract of contracts) {
     const hasEnded = isTerminal(contract.state as ContractState);
     const money = await moneyOf(market, contract.id);

@@ -1,4 +1,4 @@
-/** Row types of the tables of migrations 0002 and 0003: accounts, providers, agents, offerings, contracts, evidence. */
+/** Row types of the tables of migrations 0002, 0003 and 0005: accounts, providers, agents, offerings, contracts, evidence. */
 import type { Generated } from 'kysely';
 
 export interface SpineTables {
@@ -20,7 +20,12 @@ export interface SpineTables {
   extensions: ExtensionsTable;
   hand_backs: HandBacksTable;
   capacities: CapacitiesTable;
+  storage_rooms: StorageRoomsTable;
+  reservations: ReservationsTable;
+  outages: OutagesTable;
+  availability: AvailabilityTable;
   work: WorkTable;
+  credential_changes: CredentialChangesTable;
   records: RecordsTable;
   chain_faults: ChainFaultsTable;
   forks: ForksTable;
@@ -89,11 +94,6 @@ export interface PoolsTable {
   name: string;
   country: string;
   created_at: number;
-  /** What its live contracts take of its agents' capacity. */
-  taken_cpu: Generated<number>;
-  taken_memory_mb: Generated<number>;
-  taken_disk_gb: Generated<number>;
-  taken_instances: Generated<number>;
 }
 
 /** Grants for setup tokens; the token itself never comes here. */
@@ -126,21 +126,63 @@ export interface AgentsTable {
   /** 1 where its last heartbeat said that it takes no new work. */
   draining: Generated<number>;
   maintenance_until_at: number | null;
+  /** 0 where its last heartbeat said that its backend does not work. */
+  healthy: Generated<number>;
+  first_heartbeat_at: number | null;
 }
 
-/** What an agent published with its last heartbeat. An agent without a row says nothing of its capacity. */
+/**
+ * What an agent published with its last heartbeat. An agent without a row says nothing of its capacity. `room_…` is
+ * what it said is free, less the reservations that were not at its backend by then; null where it is not counted.
+ */
 export interface CapacitiesTable {
   agent_key: string;
-  /** Room for more at the agent's backend. */
-  free_cpu: number;
-  free_memory_mb: number;
-  free_disk_gb: number;
-  free_instances: number;
-  /** What contracts take there that are in `pools.taken_…` as well: it was not free when the agent looked. */
-  held_cpu: number;
-  held_memory_mb: number;
-  held_disk_gb: number;
-  held_instances: number;
+  /** The dc-capacity JWS, verbatim; null where the agent signs none. */
+  statement: string | null;
+  /** Nothing is sold by it from then on. */
+  expires_at: number;
+  /** When the agent last handed something back for want of room: what it stated before is not believed. */
+  refused_at: Generated<number>;
+  room_cpu: number;
+  room_memory_mb: number;
+  room_instances: number;
+  room_addresses: number | null;
+  room_port_blocks: number | null;
+}
+
+export interface StorageRoomsTable {
+  agent_key: string;
+  name: string;
+  room_gb: number;
+}
+
+/** What a contract that holds a place takes, and of which agent. */
+export interface ReservationsTable {
+  contract_id: string;
+  agent_key: string;
+  storage: string | null;
+  cpu: number;
+  memory_mb: number;
+  disk_gb: number;
+  /** 1 where the agent's statement was made with it at the backend: it is not in that room. */
+  included: number;
+}
+
+/** A time without a heartbeat that is over. */
+export interface OutagesTable {
+  agent_key: string;
+  from_at: number;
+  to_at: number;
+}
+
+/** What an `availability` record said. */
+export interface AvailabilityTable {
+  agent_key: string;
+  seq: number;
+  at: number;
+  received_at: number;
+  draining: number;
+  maintenance_until_at: number | null;
 }
 
 export interface OfferingsTable {
@@ -162,6 +204,8 @@ export interface OfferingsTable {
   max_hours: number;
   places: number;
   places_taken: number;
+  /** 1: any pool of the provider in this country serves it; `pool_id` is one of them. */
+  any_pool: Generated<number>;
   retired_at: number | null;
   created_at: number;
 }
@@ -263,6 +307,9 @@ export interface HandBacksTable {
   at: number;
   code: string;
   detail: string;
+  times: Generated<number>;
+  /** Not asked again before. */
+  until_at: Generated<number>;
 }
 
 /** Something an agent has to do for a contract, and its lease. */
@@ -285,6 +332,27 @@ export interface WorkTable {
   not_before_at: number;
   created_at: number;
   done_at: number | null;
+}
+
+/** A change of an instance's password or key that was asked for, beside its work item. */
+export interface CredentialChangesTable {
+  work_id: string;
+  contract_id: string;
+  /** reset_password or rotate_ssh_key. */
+  kind: string;
+  asked_at: number;
+  /** JSON array of the account keys that the password is sealed to; null for a key. */
+  seal_to: string | null;
+  /** The key that takes the place of the contract's; null for a password. */
+  ssh_public_key: string | null;
+  done_at: number | null;
+  /** Whose password it is. */
+  user_name: string | null;
+  /** A PasswordProof. */
+  proof: string | null;
+  /** JSON array of SealedBox, in the order of `seal_to`; null before it is done and after `expires_at`. */
+  boxes: string | null;
+  expires_at: number | null;
 }
 
 /** Records, verbatim. */

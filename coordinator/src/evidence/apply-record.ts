@@ -4,15 +4,19 @@
  */
 import { sql } from 'kysely';
 import type { ErrorCode } from '@dc/shared/errors';
+import { readAvailability } from '@dc/shared/evidence/availability';
 import type { RecordKind, RecordPayload } from '@dc/shared/evidence/record';
 import type { OrderKind } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireRecordResult } from '@dc/shared/wire/agent';
+import { isCredentialKind, type CredentialKind } from '@dc/shared/wire/contract';
 import { finishWork } from '../agents/work-service.ts';
 import { moveContract, releaseContract } from '../contracts/contract-service.ts';
 import { readAccess, readFailure } from '../contracts/reported-facts.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import { requestVerification } from '../contracts/verify-delivery.ts';
+import { changeFailure } from '../credentials/credential-rules.ts';
+import { completeChange, failChange } from '../credentials/credential-service.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { agentName, type AgentPrincipal } from '../http/principal.ts';
@@ -40,12 +44,37 @@ export async function applyRecord(
   record: RecordPayload,
 ): Promise<Outcome> {
   if (record.environment !== context.config.environment) return notApplied('RECORD_FOREIGN');
+  if (record.kind === 'availability') return noteAvailability(context, trx, agent, record);
   if (!(await isOwnContract(trx, record.contract_id, agent))) return notApplied('RECORD_FOREIGN');
   const effect = EFFECTS[record.kind];
   if (effect === null) return APPLIED;
   const contract = await findContract(trx, record.contract_id);
   if (contract === null) throw new Error(`contract ${record.contract_id} is gone`);
   return effect({ context, trx, agent, contract, record });
+}
+
+/** It is about the agent itself. It counts from when it came in: nothing is announced afterwards. */
+async function noteAvailability(
+  { clock }: Context,
+  trx: Transaction,
+  agent: AgentPrincipal,
+  { seq, at, data }: RecordPayload,
+): Promise<Outcome> {
+  const said = readAvailability(data);
+  if (said === null) return notApplied('RECORD_INVALID');
+  const until = said.maintenance_until;
+  await trx
+    .insertInto('availability')
+    .values({
+      agent_key: agent.publicKey,
+      seq,
+      at: Date.parse(at),
+      received_at: clock.now(),
+      draining: said.draining ? 1 : 0,
+      maintenance_until_at: until === null ? null : Date.parse(until),
+    })
+    .execute();
+  return APPLIED;
 }
 
 /** Whether the contract is bound to this agent. Plain SQL: every record asks, and most change nothing. */
@@ -57,13 +86,13 @@ async function isOwnContract(trx: Transaction, contractId: string, agent: AgentP
 }
 
 /** Null: a fact to be read from the chain, which moves nothing. */
-const EFFECTS: Readonly<Record<RecordKind, Effect | null>> = {
+const EFFECTS: Readonly<Record<Exclude<RecordKind, 'availability'>, Effect | null>> = {
   provisioned: applyProvisioned,
   failed: applyFailed,
   destroyed: applyDestroyed,
   health: null,
-  password_reset: null,
-  ssh_key_rotated: null,
+  password_reset: (report) => applyChange(report, 'reset_password'),
+  ssh_key_rotated: (report) => applyChange(report, 'rotate_ssh_key'),
   stopped: (report) => closeWork(report, 'stop'),
   started: (report) => closeWork(report, 'start'),
 };
@@ -87,6 +116,12 @@ async function applyProvisioned({ context, trx, contract, record, agent }: Repor
 
 async function applyFailed({ context, trx, contract, record, agent }: Report): Promise<Outcome> {
   if (record.epoch !== contract.epoch) return notApplied('LEASE_STALE');
+  const kind = record.data['order_kind'];
+  if (isCredentialKind(kind)) {
+    const failed = { kind, failure: changeFailure(record.data), actor: agentName(agent) };
+    await failChange(context, trx, contract, failed);
+    return APPLIED;
+  }
   if (contract.state !== 'provisioning') return notApplied('RECORD_CONTRADICTS');
   const failure = readFailure(record.data);
   await finishWork(trx, contract.id, 'provision', context.clock.now());
@@ -97,6 +132,17 @@ async function applyFailed({ context, trx, contract, record, agent }: Report): P
     set: { last_error: JSON.stringify(failure) },
   });
   return APPLIED;
+}
+
+/** The password or the key is another one now. */
+async function applyChange(
+  { context, trx, contract, record, agent }: Report,
+  kind: CredentialKind,
+): Promise<Outcome> {
+  if (record.epoch !== contract.epoch) return notApplied('LEASE_STALE');
+  if (isTerminal(contract.state)) return notApplied('RECORD_CONTRADICTS');
+  const outcome = await completeChange(context, trx, contract, { kind, record, actor: agentName(agent) });
+  return outcome === 'applied' ? APPLIED : notApplied(outcome);
 }
 
 /** Its order is carried out. What is done under an old lease may have been undone since: it closes nothing. */

@@ -13,7 +13,7 @@ import { fromCursor, toCursor, viewOffering } from './offering-view.ts';
 import { assertOwnProvider } from '../http/principal.ts';
 import type { Presence } from './pool-room.ts';
 import { ProviderParams } from './provider-routes.ts';
-import { findPool } from './provider-store.ts';
+import { findPool, findPoolIn } from './provider-store.ts';
 
 const LIMIT_DEFAULT = 50;
 
@@ -73,7 +73,7 @@ function ownRoutes(context: Context): Route[] {
       method: 'POST',
       url: '/api/v1/providers/:pubkey/offerings',
       permission: 'provider',
-      summary: 'Offers something for sale, served by the agents of one pool.',
+      summary: 'Offers something for sale, served by the agents of one pool, or of all in one country.',
       schema: { params: ProviderParams, body: CreateOffering, response: Offering },
       errors: ['PERMISSION_DENIED', 'POOL_NOT_FOUND', 'MONEY_RANGE'],
       successStatus: 201,
@@ -114,8 +114,16 @@ async function createOffering(
   trx: Transaction,
   { provider, wanted, now }: { provider: string; wanted: WireCreateOffering; now: number },
 ): Promise<string> {
-  const pool = await findPool(trx, wanted.pool_id, provider);
-  if (pool === null) throw new AppError('POOL_NOT_FOUND');
+  const { pool_id: poolId } = wanted;
+  const pool =
+    poolId === undefined
+      ? await findPoolIn(trx, wanted.country, provider)
+      : await findPool(trx, poolId, provider);
+  if (pool === null)
+    throw new AppError(
+      'POOL_NOT_FOUND',
+      poolId === undefined ? `This provider has no pool in ${wanted.country}.` : undefined,
+    );
   const { perHour, setupFee } = checkOffering(wanted, pool.country);
   const id = newUuid(clock, random);
   await insertOffering(trx, {
@@ -136,6 +144,7 @@ async function createOffering(
     max_hours: wanted.max_hours,
     places: wanted.places,
     places_taken: 0,
+    any_pool: poolId === undefined ? 1 : 0,
     retired_at: null,
     created_at: now,
   });

@@ -1,12 +1,12 @@
 /**
- * Whether a pool can serve another contract: an agent that may act and takes new work, and, where all of those
- * publish their capacity, room for it. The list and the sale ask with the same words, so that they never differ.
+ * Who can serve an offering: an agent of its pool, or of any pool of its location, that may act, takes new work and,
+ * where it publishes its capacity, has room for the whole of it. The list and the sale ask with the same words.
  */
 import { sql, type RawBuilder } from 'kysely';
-import type { Reader, Transaction } from '../database/database.ts';
+import type { Reader } from '../database/database.ts';
 
 /** Why an offering cannot be rented now, or that it can. */
-export type Stock = 'available' | 'sold_out' | 'no_capacity' | 'draining' | 'offline';
+export type Stock = 'available' | 'sold_out' | 'no_capacity' | 'draining' | 'unhealthy' | 'offline';
 
 /** When an agent counts as online. */
 export interface Presence {
@@ -14,93 +14,92 @@ export interface Presence {
   offlineAfterMs: number;
 }
 
-/** What one contract takes. */
-export interface Size {
-  cpu: number;
-  memory_mb: number;
-  disk_gb: number;
-}
-
 /** SQL: the agent `a` may provision, and was heard of lately. */
-function isOnline({ now, offlineAfterMs }: Presence): RawBuilder<boolean> {
+export function isOnline({ now, offlineAfterMs }: Presence): RawBuilder<boolean> {
   return sql<boolean>`(a.last_heartbeat_at > ${now - offlineAfterMs} and a.revoked_at is null
     and (a.expires_at is null or a.expires_at > ${now}) and a.permissions like '%"provision"%')`;
 }
 
-/** SQL: the agent `a` is online and takes new work. */
-function isServing(presence: Presence): RawBuilder<boolean> {
-  return sql<boolean>`(${isOnline(presence)} and a.draining = 0
-    and (a.maintenance_until_at is null or a.maintenance_until_at <= ${presence.now}))`;
+/** SQL: the agent `a` has not said that it takes no new work. */
+export const isOpen = ({ now }: Pick<Presence, 'now'>): RawBuilder<boolean> =>
+  sql<boolean>`(a.draining = 0 and (a.maintenance_until_at is null or a.maintenance_until_at <= ${now}))`;
+
+/** SQL: the agent `a` is online, takes new work, and its backend works. */
+export const isServing = (presence: Presence): RawBuilder<boolean> =>
+  sql<boolean>`(${isOnline(presence)} and ${isOpen(presence)} and a.healthy = 1)`;
+
+/** SQL: the agent `a` has room for `size` by its statement `c`, which is still good, or says nothing of it. */
+export function hasRoom({ now }: Pick<Presence, 'now'>, size: SizeSql): RawBuilder<boolean> {
+  return sql<boolean>`(c.agent_key is null or (c.expires_at > ${now} and c.room_cpu >= ${size.cpu}
+    and c.room_memory_mb >= ${size.memory_mb} and c.room_instances >= 1
+    and coalesce(c.room_addresses, 1) >= 1 and coalesce(c.room_port_blocks, 1) >= 1
+    and exists (select 1 from storage_rooms s where s.agent_key = c.agent_key and s.room_gb >= ${size.disk_gb})))`;
 }
 
-/**
- * SQL: the stock of the offering `o`. What contracts take where nobody is heard of any more is added on both sides:
- * it is neither free nor in the way.
- */
+/** A size as it stands in a query. */
+export interface SizeSql {
+  cpu: RawBuilder<number>;
+  memory_mb: RawBuilder<number>;
+  disk_gb: RawBuilder<number>;
+}
+
+/** SQL: the size in the columns of this table. */
+export const sizeOf = (table: string): SizeSql => ({
+  cpu: sql<number>`${sql.ref(`${table}.cpu`)}`,
+  memory_mb: sql<number>`${sql.ref(`${table}.memory_mb`)}`,
+  disk_gb: sql<number>`${sql.ref(`${table}.disk_gb`)}`,
+});
+
+/** SQL: the agent `a` is of a pool that serves the offering `o`. */
+export const servesOffering = sql<boolean>`(a.pool_id = o.pool_id or (o.any_pool = 1 and exists (select 1 from pools p
+  where p.id = a.pool_id and p.provider_pubkey = o.provider_pubkey and p.country = o.country)))`;
+
+/** SQL: the stock of the offering `o`. */
 export function stockOf(presence: Presence): RawBuilder<Stock> {
   const serving = isServing(presence);
-  const lacks = (size: string, wanted: RawBuilder<number>): RawBuilder<boolean> => {
-    const [free, held, taken] = ['c.free_', 'c.held_', 'p.taken_'].map((prefix) =>
-      sql.ref(`${prefix}${size}`),
-    );
-    return sql<boolean>`sum(case when ${serving} then ${free} else 0 end + coalesce(${held}, 0)) - max(${taken}) < ${wanted}`;
-  };
   return sql<Stock>`(case when o.places_taken >= o.places then 'sold_out' else (
     select case
       when count(*) filter (where ${isOnline(presence)}) = 0 then 'offline'
-      when count(*) filter (where ${serving}) = 0 then 'draining'
-      when count(*) filter (where ${serving} and c.agent_key is null) > 0 then 'available'
-      when count(*) filter (where ${serving} and c.free_cpu >= o.cpu and c.free_memory_mb >= o.memory_mb
-        and c.free_disk_gb >= o.disk_gb and c.free_instances >= 1) = 0 then 'no_capacity'
-      when ${lacks('cpu', sql<number>`o.cpu`)} or ${lacks('memory_mb', sql<number>`o.memory_mb`)}
-        or ${lacks('disk_gb', sql<number>`o.disk_gb`)} or ${lacks('instances', sql<number>`1`)} then 'no_capacity'
+      when count(*) filter (where ${isOnline(presence)} and ${isOpen(presence)}) = 0 then 'draining'
+      when count(*) filter (where ${serving}) = 0 then 'unhealthy'
+      when count(*) filter (where ${serving} and ${hasRoom(presence, sizeOf('o'))}) = 0 then 'no_capacity'
       else 'available' end
-    from agents a join pools p on p.id = a.pool_id left join capacities c on c.agent_key = a.public_key
-    where a.pool_id = o.pool_id) end)`;
+    from agents a left join capacities c on c.agent_key = a.public_key
+    where a.provider_pubkey = o.provider_pubkey and ${servesOffering}) end)`;
 }
 
-/** Whether any agent of the pool that takes new work has not handed this work item back as one it cannot serve. */
-export async function isAnyoneLeft(
-  reader: Reader,
-  work: { id: string; poolId: string; codes: readonly string[]; since: number },
-  presence: Presence,
-): Promise<boolean> {
-  const { rows } =
-    await sql`select 1 from agents a where a.pool_id = ${work.poolId} and ${isServing(presence)}
-    and not exists (select 1 from hand_backs h where h.work_id = ${work.id} and h.agent_key = a.public_key
-      and h.at >= ${work.since} and h.code in (${sql.join(work.codes)})) limit 1`.execute(reader);
-  return rows.length === 1;
+/** An agent that is to serve a contract. */
+export interface Choice {
+  agentKey: string;
+  poolId: string;
 }
 
-/** Counts a new contract into its pool. The sale has asked for the stock before, in the same transaction. */
-export async function takeRoom(trx: Transaction, poolId: string, size: Size): Promise<void> {
-  await countInto(trx, poolId, { cpu: size.cpu, memory_mb: size.memory_mb, disk_gb: size.disk_gb, count: 1 });
+/** Whom not to choose: agents that have handed this work item back since then, for one of these reasons. */
+export interface HandedBack {
+  workId: string;
+  codes: readonly string[];
+  since: number;
 }
 
 /**
- * Counts a contract out that has given its place back. Its agent says with the next heartbeat that this is free;
- * until then it is not.
+ * Chooses the agent with the most room for a contract of this offering; one that says nothing of its room comes after
+ * those that do. Null where nobody can serve it now.
  */
-export async function freeRoom(
-  trx: Transaction,
-  { pool_id, agent_key, cpu, memory_mb, disk_gb }: Size & { pool_id: string; agent_key: string | null },
-): Promise<void> {
-  await countInto(trx, pool_id, { cpu: -cpu, memory_mb: -memory_mb, disk_gb: -disk_gb, count: -1 });
-  if (agent_key === null) return;
-  await sql`update capacities set held_cpu = max(0, held_cpu - ${cpu}),
-    held_memory_mb = max(0, held_memory_mb - ${memory_mb}), held_disk_gb = max(0, held_disk_gb - ${disk_gb}),
-    held_instances = max(0, held_instances - 1) where agent_key = ${agent_key}`.execute(trx);
-}
-
-async function countInto(trx: Transaction, poolId: string, size: Size & { count: number }): Promise<void> {
-  await trx
-    .updateTable('pools')
-    .set((pool) => ({
-      taken_cpu: pool('taken_cpu', '+', size.cpu),
-      taken_memory_mb: pool('taken_memory_mb', '+', size.memory_mb),
-      taken_disk_gb: pool('taken_disk_gb', '+', size.disk_gb),
-      taken_instances: pool('taken_instances', '+', size.count),
-    }))
-    .where('id', '=', poolId)
-    .execute();
+export async function chooseAgent(
+  reader: Reader,
+  offeringId: string,
+  presence: Presence,
+  besides: HandedBack | null = null,
+): Promise<Choice | null> {
+  const isRefused =
+    besides === null
+      ? sql<boolean>`false`
+      : sql<boolean>`exists (select 1 from hand_backs h where h.work_id = ${besides.workId}
+          and h.agent_key = a.public_key and h.at >= ${besides.since} and h.code in (${sql.join(besides.codes)}))`;
+  const { rows } = await sql<Choice>`select a.public_key as "agentKey", a.pool_id as "poolId"
+    from offerings o join agents a on a.provider_pubkey = o.provider_pubkey and ${servesOffering}
+    left join capacities c on c.agent_key = a.public_key
+    where o.id = ${offeringId} and ${isServing(presence)} and ${hasRoom(presence, sizeOf('o'))} and not ${isRefused}
+    order by c.agent_key is null, c.room_memory_mb desc, a.public_key limit 1`.execute(reader);
+  return rows[0] ?? null;
 }

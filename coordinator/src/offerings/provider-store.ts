@@ -42,6 +42,18 @@ export async function findPool(reader: Reader, id: string, provider: string): Pr
   return row ?? null;
 }
 
+/** The provider's oldest pool in this country. */
+export async function findPoolIn(reader: Reader, country: string, provider: string): Promise<PoolRow | null> {
+  const row = await reader
+    .selectFrom('pools')
+    .selectAll()
+    .where('provider_pubkey', '=', provider)
+    .where('country', '=', country)
+    .orderBy('id')
+    .executeTakeFirst();
+  return row ?? null;
+}
+
 /** Up to `limit` of the provider's pools after the id `after`, oldest first (ids sort by time). */
 export function listPools(
   reader: Reader,

@@ -70,8 +70,9 @@ export function sliceWebData(context: Context): WebData {
 }
 
 function showOffering(row: ListedOffering): ShownOffering {
-  // Whether places or room ran out is the provider's concern.
-  return { ...viewOffering(row), stock: row.stock === 'no_capacity' ? 'sold_out' : row.stock };
+  // Whether places or room ran out, and what exactly does not work, is the provider's concern.
+  const stock = row.stock === 'no_capacity' ? 'sold_out' : row.stock === 'unhealthy' ? 'offline' : row.stock;
+  return { ...viewOffering(row), stock };
 }
 
 function storeFilter(filter: OfferingFilter): StoreFilter {

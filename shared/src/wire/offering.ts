@@ -33,10 +33,10 @@ export const Offering = closed({
   max_hours: Type.Integer(),
   in_stock: Type.Boolean({ description: 'A place is free and an agent that can serve it is online' }),
   out_of_stock: Type.Optional(
-    Type.Enum(['sold_out', 'no_capacity', 'draining', 'offline'], {
+    Type.Enum(['sold_out', 'no_capacity', 'draining', 'unhealthy', 'offline'], {
       description:
         'Why it is not in stock: all places are taken; the provider has no room for it; its agents take no new work ' +
-        '(draining or maintenance); none of them was heard of lately',
+        '(draining or maintenance); their backends do not work; none of them was heard of lately',
     }),
   ),
 });
@@ -56,7 +56,12 @@ export const OfferingQuery = closed({
 export const CreateOffering = closed({
   title: plainText({ minLength: 1, maxLength: 100 }),
   description: Type.Optional(plainLines({ maxLength: 2000 })),
-  pool_id: Uuid,
+  pool_id: Type.Optional(
+    Type.String({
+      ...Uuid,
+      description: 'The pool that serves it; without one, any of the provider’s pools in `country`',
+    }),
+  ),
   cpu: Type.Integer({ minimum: 1, maximum: 1024 }),
   memory_mb: Type.Integer({ minimum: 16, maximum: 16_777_216 }),
   disk_gb: Type.Integer({ minimum: 1, maximum: 1_048_576 }),

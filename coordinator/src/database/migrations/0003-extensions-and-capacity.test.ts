@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { aContract } from '../../contracts/testing/contract-row.ts';
 import { systemClock } from '../../lib/system-clock.ts';
@@ -35,13 +36,12 @@ it('counts what the contracts that live take of their pool, and nothing else', a
       .values(rows.map((change) => aContract(change)))
       .execute();
   });
-  await migrate(database, systemClock, MIGRATIONS);
-  const pools = await database.read
-    .selectFrom('pools')
-    .select(['taken_cpu', 'taken_memory_mb', 'taken_disk_gb', 'taken_instances'])
-    .orderBy('id')
-    .execute();
-  expect(pools).toEqual([
+  await migrate(database, systemClock, MIGRATIONS.slice(0, 3));
+  const pools =
+    await sql`select taken_cpu, taken_memory_mb, taken_disk_gb, taken_instances from pools order by id`.execute(
+      database.read,
+    );
+  expect(pools.rows).toEqual([
     { taken_cpu: 5, taken_memory_mb: 8192, taken_disk_gb: 80, taken_instances: 2 },
     { taken_cpu: 0, taken_memory_mb: 0, taken_disk_gb: 0, taken_instances: 0 },
   ]);

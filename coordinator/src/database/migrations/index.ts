@@ -3,11 +3,19 @@ import type { Migration } from './migration.ts';
 import { up as outboxAndLedger } from './0001-outbox-and-ledger.ts';
 import { up as spine } from './0002-spine.ts';
 import { up as extensionsAndCapacity } from './0003-extensions-and-capacity.ts';
+import { up as credentials } from './0004-credentials.ts';
+import { up as roomAndAvailability } from './0005-room-and-availability.ts';
+import { up as safeMode } from './0006-safe-mode.ts';
 import { up as money } from './0007-money.ts';
+import { up as payments } from './0008-payments.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-outbox-and-ledger', up: outboxAndLedger },
   { name: '0002-spine', up: spine },
   { name: '0003-extensions-and-capacity', up: extensionsAndCapacity },
+  { name: '0004-credentials', up: credentials },
+  { name: '0005-room-and-availability', up: roomAndAvailability },
+  { name: '0006-safe-mode', up: safeMode },
   { name: '0007-money', up: money },
+  { name: '0008-payments', up: payments },
 ];
