@@ -48,6 +48,8 @@ export interface Answered {
 
 /** What the wiring adds to a server. */
 export interface ServerOptions {
+  /** How many connections it may hold; as many as come, unless given. */
+  connectionsMax?: number;
   /** Told of every answer, for metrics. */
   onAnswer?: (answer: Answered) => void;
   sendErrorPage?: SendErrorPage;
@@ -59,6 +61,7 @@ export interface ServerOptions {
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Longer than a proxy keeps an idle connection (60 s), so that it is never us who cut one as it is used again. */
 const KEEP_ALIVE_MS = 72_000;
+const REFUSALS_SAID_EVERY_MS = 60_000;
 /** Of one segment of a path, decoded: longer than any id or key, so that a wrong one is refused by its route's schema. */
 const PARAMETER_LENGTH_MAX = 1024;
 
@@ -107,7 +110,7 @@ export function buildServer(
   app.decorateRequest('actor', undefined);
   app.decorateRequest('problem', undefined);
   takeOnlyJson(app);
-  addHooks(app, services, { headers, report });
+  addHooks(app, services, { headers, report, connectionsMax: options.connectionsMax ?? Infinity });
 
   const all = [...routes, openApiRoute(routes), errorsPageRoute()];
   for (const route of all) addRoute(app, new RouteRunner(route, services), services);
@@ -173,9 +176,14 @@ interface AnswerHooks {
   headers: Record<string, string>;
   /** Called once for each answer, when it is sent. */
   report: (request: FastifyRequest, reply: FastifyReply) => void;
+  connectionsMax: number;
 }
 
-function addHooks(app: FastifyInstance, services: RouteServices, { headers, report }: AnswerHooks): void {
+function addHooks(
+  app: FastifyInstance,
+  services: RouteServices,
+  { headers, report, connectionsMax }: AnswerHooks,
+): void {
   app.addHook('onRequest', (request, reply, done) => {
     void reply.headers(headers).header('trace-id', request.id);
     done();
@@ -189,13 +197,23 @@ function addHooks(app: FastifyInstance, services: RouteServices, { headers, repo
     if (typeof address === 'object' && address !== null) services.own.listensOn(address.port);
     done();
   });
-  const connections = new Connections(app.server);
+  const connections = new Connections(app.server, connectionsMax, warnOfRefusals(services.context));
   // Streams never end by themselves, and closing waits for every answer.
   app.addHook('preClose', (done) => {
     services.context.streams.closeAll();
     connections.close();
     done();
   });
+}
+
+/** Says that connections were refused: once a minute, because they come in crowds. */
+function warnOfRefusals({ clock, log }: Context): () => void {
+  let saidAt = -Infinity;
+  return () => {
+    if (clock.monotonic() - saidAt < REFUSALS_SAID_EVERY_MS) return;
+    saidAt = clock.monotonic();
+    log.warn('connections are refused: the limit of open files is reached (LimitNOFILE, ulimit -n)');
+  };
 }
 
 /** Logs an answer, and counts it. */

@@ -17,7 +17,7 @@ interface Setup {
 
 async function listen(): Promise<Setup> {
   const clock = new ManualClock();
-  const streams = new EventStreams(clock);
+  const streams = new EventStreams(clock, 100);
   const opened: EventStream[] = [];
   const app = fastify({ forceCloseConnections: 'idle' });
   app.get('/events', (request, reply) => {

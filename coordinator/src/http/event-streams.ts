@@ -11,8 +11,6 @@ import { AppError } from '@dc/shared/errors';
 const HEARTBEAT_MS = 15_000;
 /** A client that has this much waiting does not read. */
 const BUFFER_BYTES_MAX = 256 * 1024;
-/** Each holds a socket: enough for every agent and renter of one process, far below the limit of open files. */
-const STREAMS_MAX = 10_000;
 /** Tabs and devices of one caller. */
 const STREAMS_PER_CALLER_MAX = 50;
 
@@ -38,13 +36,16 @@ export interface EventStream {
 /** All open streams of a server. */
 export class EventStreams {
   readonly #clock: Clock;
+  readonly #streamsMax: number;
   readonly #open = new Map<OpenStream, string>();
   readonly #perCaller = new Map<string, number>();
   #cancelHeartbeat: CancelTimer | null = null;
   #isClosing = false;
 
-  constructor(clock: Clock) {
+  /** `streamsMax`: how many there may be in all. Each holds a connection. */
+  constructor(clock: Clock, streamsMax: number) {
     this.#clock = clock;
+    this.#streamsMax = streamsMax;
   }
 
   get size(): number {
@@ -57,7 +58,7 @@ export class EventStreams {
    * REQUEST_RATE_LIMITED when this caller does.
    */
   open(reply: FastifyReply, caller: string, retryMs: number): EventStream {
-    if (this.#isClosing || this.#open.size >= STREAMS_MAX)
+    if (this.#isClosing || this.#open.size >= this.#streamsMax)
       throw new AppError('SERVICE_UNAVAILABLE', 'No more streams can be opened.', { retryAfterMs: 5000 });
     const count = this.#perCaller.get(caller) ?? 0;
     if (count >= STREAMS_PER_CALLER_MAX)
