@@ -2,6 +2,7 @@
 import type { Selectable } from 'kysely';
 import { AppError } from '@dc/shared/errors';
 import type { ContractEvent, ContractState, PaymentState, ReleaseState } from '@dc/shared/state/contract';
+import type { CredentialKind } from '@dc/shared/wire/contract';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { ContractHistoryTable, ContractsTable } from '../database/tables-spine.ts';
 
@@ -67,7 +68,7 @@ export async function updateContract(
 
 /** What a history row says beside the states. */
 export interface HistoryNote {
-  event: ContractEvent | 'create';
+  event: ContractEvent | CredentialKind | 'create';
   actor: string;
   reason: string;
 }

@@ -5,8 +5,10 @@ import { isTerminal } from '@dc/shared/state/contract';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Stage, WireAccess, WireContract } from '@dc/shared/wire/contract';
 import type { Reader } from '../database/database.ts';
+import { findCheckoutUrls } from '../payments/payment-asks.ts';
 import { refundedE9s } from '../payments/refund-store.ts';
 import { splitAt } from '../payments/split.ts';
+import { viewCredentials } from '../credentials/credential-view.ts';
 import { endOfPause } from './contract-rules.ts';
 import { findContract, listHistory, type ContractRow, type HistoryRow } from './contract-store.ts';
 import { listExtensions, type ExtensionRow } from './extension-store.ts';
@@ -22,7 +24,10 @@ export async function viewRow(reader: Reader, row: ContractRow, now: number): Pr
   const history = await listHistory(reader, row.id);
   const refunded = isTerminal(row.state) ? await refundedE9s(reader, row.id) : 0n;
   const extensions = row.active_at === null ? [] : await listExtensions(reader, row.id);
-  return composeContract(row, { history, refunded, extensions }, now);
+  const credentials = row.active_at === null ? null : await viewCredentials(reader, row.id);
+  const checkoutUrls = await findCheckoutUrls(reader, row, extensions);
+  const contract = composeContract(row, { history, refunded, extensions, checkoutUrls }, now);
+  return credentials === null ? contract : { ...contract, credentials };
 }
 
 /** A page of contracts, newest first. */
@@ -70,12 +75,14 @@ interface Belongings {
   /** In nano-units. */
   refunded: bigint;
   extensions: readonly ExtensionRow[];
+  /** Where the contract (by its id) and its extensions (by theirs) can be paid. */
+  checkoutUrls?: ReadonlyMap<string, string>;
 }
 
 /** Puts the wire object together. Pure. */
 export function composeContract(
   row: ContractRow,
-  { history, refunded, extensions }: Belongings,
+  { history, refunded, extensions, checkoutUrls }: Belongings,
   now: number,
 ): WireContract {
   const { currency } = row;
@@ -93,7 +100,7 @@ export function composeContract(
     duration_hours: row.duration_hours,
     operating_system: row.operating_system,
     total: money(row.total_e9s),
-    payment: { method: row.payment_method, status: row.payment_state, checkout_url: null },
+    payment: { method: row.payment_method, status: row.payment_state, checkout_url: checkoutUrls?.get(row.id) ?? null },
     created_at: toTimestamp(row.created_at),
     paid_at: time(row.paid_at),
     active_at: time(row.active_at),
@@ -118,6 +125,7 @@ export function composeContract(
       hours,
       price: money(price_e9s),
       status: state,
+      checkout_url: checkoutUrls?.get(id) ?? null,
       created_at: toTimestamp(created_at),
     })),
   };

@@ -10,7 +10,7 @@ import { sshCommand } from './contract-rules.ts';
 
 // The last label begins with a letter: `127.1`, `0x7f000001` and `2130706433` are addresses in disguise.
 const HOST_NAME = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const USER_NAME = /^[a-z_][a-z0-9_-]{0,31}$/;
+export const USER_NAME = /^[a-z_][a-z0-9_-]{0,31}$/;
 const DETAIL_MAX = 300;
 
 /** The access that a `provisioned` record reports, or null where it cannot be used. */

@@ -1,6 +1,7 @@
 /** Forgets what nobody can ask for any more, a little at a time, so that no write waits for it. */
 import type { Context } from '../context.ts';
 import { pruneSessions } from '../accounts/session-store.ts';
+import { forgetBoxes } from '../credentials/credential-store.ts';
 import type { Transaction } from '../database/database.ts';
 import { pruneAnswers } from '../http/idempotency.ts';
 import { pruneNonces } from '../http/principal-store.ts';
@@ -19,6 +20,7 @@ export async function pruneExpired(context: Context, signal: AbortSignal): Promi
   const steps: ((trx: Transaction) => Promise<number>)[] = [
     (trx) => pruneNonces(trx, now, ROWS_MAX),
     (trx) => pruneAnswers(trx, now, ROWS_MAX),
+    (trx) => forgetBoxes(trx, now, ROWS_MAX),
     (trx) => pruneDone(trx, now - OUTBOX_KEEP_MS, ROWS_MAX),
   ];
   for (const step of steps) {

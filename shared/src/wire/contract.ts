@@ -19,6 +19,9 @@ export const PASSWORD_PROOFS = ['login', 'no_password_login'] as const;
 export type PasswordProof = (typeof PASSWORD_PROOFS)[number];
 export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
 
+export const isCredentialKind = (kind: unknown): kind is CredentialKind =>
+  (CREDENTIAL_KINDS as readonly unknown[]).includes(kind);
+
 const oneOf = <T extends string>(values: readonly T[], options: { description?: string } = {}) =>
   Type.Enum([...values], options);
 
@@ -94,7 +97,7 @@ export const Contract = closed({
       {
         description:
           'What becomes of the password and the key: a change that is under way, and until when the latest password ' +
-          'can be read from GET /contracts/{id}/credentials. Missing until a change was asked for',
+          'can be read from GET /contracts/{id}/credentials. Missing until a change was asked for, and in lists',
       },
     ),
   ),
@@ -105,6 +108,7 @@ export const Contract = closed({
         hours: Type.Integer(),
         price: MoneySchema,
         status: oneOf(EXTENSION_STATES),
+        checkout_url: Type.Optional(nullable(Type.String({ description: 'Where it can be paid' }))),
         created_at: Timestamp,
       }),
       { description: 'More time that was asked for, oldest first; it counts once it is paid' },
@@ -119,6 +123,13 @@ export const CreateContract = closed({
   ssh_public_key: Type.String({ maxLength: 16_384 }),
   payment_method: Type.String({ maxLength: 32 }),
   operating_system: Type.Optional(plainText({ maxLength: 64 })),
+  refund_to: Type.Optional(
+    oneOf(['source', 'wallet'] as const, {
+      description:
+        'Where money goes that comes back, or that comes too late: the way it came (`source`, unless said ' +
+        'otherwise), or into the wallet',
+    }),
+  ),
   recipe_version_id: Type.Optional(
     Type.Null({ description: 'There are no recipes yet: only null is taken' }),
   ),
