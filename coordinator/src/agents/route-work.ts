@@ -3,8 +3,9 @@
  * contract ends at once with its money back, and renter, provider and administrator are told.
  */
 import { RETURN_CODES, type WireReturnWork } from '@dc/shared/wire/agent';
-import { undelivered } from '../contracts/contract-deadlines.ts';
-import { moveContract } from '../contracts/contract-service.ts';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
+import { deadlineOf, undelivered } from '../contracts/contract-deadlines.ts';
+import { moveContract, touchContract } from '../contracts/contract-service.ts';
 import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
@@ -42,7 +43,8 @@ export async function rerouteWaiting(context: Context): Promise<void> {
   await context.db.write(async (trx) => {
     for (const work of await listWaiting(trx, presence, BATCH_MAX)) {
       const contract = await findContract(trx, work.contract_id);
-      if (contract !== null) await findAnother(context, trx, { contract, work }, []);
+      if (contract === null || (await findAnother(context, trx, { contract, work }, []))) continue;
+      await sayWaiting(context, trx, contract);
     }
   });
 }
@@ -87,6 +89,21 @@ async function findAnother(
   }
   await context.signals.emit(trx, 'pool', choice.poolId);
   return true;
+}
+
+/** Tells the renter at once, and the operator by the log; once for each time that nobody is there. */
+async function sayWaiting(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+  if (contract.last_error !== null) return;
+  const deadline = deadlineOf(contract, context.config.contracts);
+  const by = deadline === null ? '' : ` by ${toTimestamp(deadline.at)}`;
+  const waiting = {
+    code: 'OFFERING_UNSERVED',
+    detail: 'No agent of the provider answers now.',
+    remedy: `Nothing to do: it goes on when one is back. If none takes it${by}, you get all of your money back.`,
+  };
+  await touchContract(context, trx, contract, { last_error: JSON.stringify(waiting) });
+  const { id, provider_pubkey: provider } = contract;
+  trx.afterCommit(() => context.log.warn({ contract: id, provider }, 'contract.waiting'));
 }
 
 async function endUnserved(context: Context, trx: Transaction, { contract, work }: Unbound): Promise<void> {

@@ -22,9 +22,12 @@ import { unableFailure } from '../credentials/credential-rules.ts';
 import { changeSpec, failChange } from '../credentials/credential-service.ts';
 import type { Transaction } from '../database/database.ts';
 import { agentName, type AgentPrincipal } from '../http/principal.ts';
+import { assertActing, enterSafeMode, type SafeModeCause } from '../safe-mode/safe-mode.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { distrustCapacity } from './agent-capacity.ts';
 import { moveReservation } from './reservations.ts';
 import { routeOne } from './route-work.ts';
+import { readTombstone } from './tombstone.ts';
 import {
   findLiveWork,
   findWork,
@@ -43,15 +46,27 @@ export async function leaseWork(
 ): Promise<WireLease[]> {
   const now = context.clock.now();
   const leases: WireLease[] = [];
+  // A database that is behind could order what was done already, or destroy what was paid for since.
+  if ((await findSafeMode(trx)) !== null) return leases;
   for (const work of await listLeasable(trx, { agentKey: agent.publicKey, poolId: agent.poolId, now }, max)) {
     const contract = await findContract(trx, work.contract_id);
     if (contract === null) throw new Error(`work ${work.id} has no contract`);
     // What it took just now may have been the last room.
     const isNew = work.kind === 'provision' && work.agent_key === null;
     if (isNew && !(await moveReservation(trx, agent.publicKey, contract, now))) continue;
+    if (work.kind === 'destroy' && readTombstone(context, contract, work.tombstone) === null) {
+      await enterSafeMode(context, trx, forgedOrder(work));
+      break;
+    }
     leases.push(await leaseOne(context, trx, agent, { work, contract, now }));
   }
   return leases;
+}
+
+/** Somebody else wrote into the database: what else is in there nobody knows. */
+function forgedOrder({ id, contract_id }: WorkRow): SafeModeCause {
+  const detail = `The order ${id} would destroy the instance of contract ${contract_id}, which this coordinator has not ended.`;
+  return { cause: 'order_forged', detail, agent_key: null, proof: id };
 }
 
 async function leaseOne(
@@ -62,7 +77,9 @@ async function leaseOne(
 ): Promise<WireLease> {
   const { work, now } = item;
   const epoch = item.contract.epoch + 1;
-  const bound = { epoch, agent_key: agent.publicKey };
+  // What was said while nobody was there is over.
+  const isFirst = work.kind === 'provision' && item.contract.agent_key === null;
+  const bound = { epoch, agent_key: agent.publicKey, ...(isFirst ? { last_error: null } : {}) };
   const contract =
     work.kind === 'provision' && item.contract.state === 'accepted'
       ? await moveContract(context, trx, item.contract, {
@@ -83,7 +100,7 @@ async function leaseOne(
   });
   return {
     order_id: work.id,
-    order: signOrder(composeOrder(context, contract, { work, spec }, agent.publicKey), context.key),
+    order: signedOrder(context, contract, { work, spec }, agent.publicKey),
     contract_id: contract.id,
     kind: work.kind as OrderKind,
     epoch,
@@ -92,16 +109,18 @@ async function leaseOne(
   };
 }
 
-function composeOrder(
+function signedOrder(
   context: Context,
   contract: ContractRow,
   { work, spec }: { work: WorkRow; spec: OrderPayload['spec'] },
   agentKey: string,
-): OrderPayload {
+): string {
+  const { key } = context; // Once: a rotation may begin at any moment.
   const iat = Math.floor(context.clock.now() / 1000);
   const kind = work.kind as OrderKind;
-  return {
-    iss: context.key.publicKey,
+  const tombstone = readTombstone(context, contract, work.tombstone);
+  const order: OrderPayload = {
+    iss: key.publicKey,
     aud: agentKey,
     sub: contract.id,
     kind,
@@ -111,8 +130,9 @@ function composeOrder(
     jti: work.id,
     environment: context.config.environment,
     ...(spec === undefined ? {} : { spec }),
-    ...(work.tombstone === null ? {} : { tombstone: JSON.parse(work.tombstone) as Tombstone }),
+    ...(tombstone === null ? {} : { tombstone }),
   };
+  return signOrder(order, key);
 }
 
 /** What an order is about, where its kind alone does not say it. */
@@ -127,7 +147,7 @@ async function composeSpec(
   return { offering_id, cpu, memory_mb, disk_gb, operating_system, ssh_public_key };
 }
 
-/** The item if this agent holds its lease under `epoch`. Throws ORDER_NOT_FOUND or LEASE_STALE. */
+/** The item if this agent holds its lease under `epoch`. Throws ORDER_NOT_FOUND, LEASE_STALE or COORDINATOR_SAFE_MODE. */
 async function heldWork(
   trx: Transaction,
   agent: AgentPrincipal,
@@ -135,8 +155,13 @@ async function heldWork(
   epoch: number,
 ): Promise<WorkRow> {
   const work = await findWork(trx, workId);
-  if (work?.pool_id !== agent.poolId) throw new AppError('ORDER_NOT_FOUND');
+  // A database that is behind does not know the lease: that is no reason to give the work up.
+  if (work?.pool_id !== agent.poolId) {
+    await assertActing(trx);
+    throw new AppError('ORDER_NOT_FOUND');
+  }
   if (work.state !== 'leased' || work.leased_by !== agent.publicKey || work.epoch !== epoch) {
+    await assertActing(trx);
     throw new AppError('LEASE_STALE', `The lease with epoch ${String(epoch)} is not held any more.`);
   }
   return work;

@@ -14,6 +14,7 @@ const RETRY_MS = 500;
 export async function streamContract(context: Context, input: RouteInput, contractId: string): Promise<void> {
   const events = context.streams.open(input.raw.reply, actorName(input.principal), RETRY_MS);
   let sentVersion = Number(input.raw.request.headers['last-event-id']);
+  let sentNotice: string | null = null;
   let changed = true;
   let wake: () => void = () => undefined;
   const stop = context.signals.listen('contract', contractId, () => {
@@ -31,7 +32,12 @@ export async function streamContract(context: Context, input: RouteInput, contra
       }
       changed = false;
       const contract = await viewContract(context.db.read, contractId, context.clock.now());
-      if (contract === null || contract.version === sentVersion) continue;
+      if (contract === null) continue;
+      // An announcement of the provider changes no contract, and is told all the same.
+      const notice = JSON.stringify(contract.notice ?? null);
+      const isKnown = contract.version === sentVersion && (sentNotice ?? notice) === notice;
+      sentNotice = notice;
+      if (isKnown) continue;
       sentVersion = contract.version;
       events.send({ event: 'contract', id: String(contract.version), data: contract });
     }

@@ -7,10 +7,12 @@ import type { Stage, WireAccess, WireContract } from '@dc/shared/wire/contract';
 import type { Reader } from '../database/database.ts';
 import { findCheckoutUrls } from '../payments/payment-asks.ts';
 import { refundedE9s } from '../payments/refund-store.ts';
-import { splitAt } from '../payments/split.ts';
+import { quoteRefund } from '../payments/book-earning.ts';
 import { viewCredentials } from '../credentials/credential-view.ts';
 import { endOfPause } from './contract-rules.ts';
+import { findNotice } from './contract-notice.ts';
 import { findContract, listHistory, type ContractRow, type HistoryRow } from './contract-store.ts';
+import { viewExtending } from './extend-contract.ts';
 import { listExtensions, type ExtensionRow } from './extension-store.ts';
 
 /** The contract as its parties see it at `now`, or null where there is none. */
@@ -23,11 +25,21 @@ export async function viewContract(reader: Reader, id: string, now: number): Pro
 export async function viewRow(reader: Reader, row: ContractRow, now: number): Promise<WireContract> {
   const history = await listHistory(reader, row.id);
   const refunded = isTerminal(row.state) ? await refundedE9s(reader, row.id) : 0n;
+  const refundIfCancelled = isTerminal(row.state) ? 0n : await quoteRefund(reader, row, now);
   const extensions = row.active_at === null ? [] : await listExtensions(reader, row.id);
   const credentials = row.active_at === null ? null : await viewCredentials(reader, row.id);
   const checkoutUrls = await findCheckoutUrls(reader, row, extensions);
-  const contract = composeContract(row, { history, refunded, extensions, checkoutUrls }, now);
-  return credentials === null ? contract : { ...contract, credentials };
+  const contract = composeContract(
+    row,
+    { history, refunded, refundIfCancelled, extensions, checkoutUrls },
+    now,
+  );
+  return {
+    ...contract,
+    notice: await findNotice(reader, row, now),
+    may_extend: await viewExtending(reader, row),
+    ...(credentials === null ? {} : { credentials }),
+  };
 }
 
 /** A page of contracts, newest first. */
@@ -72,8 +84,9 @@ export async function listContracts(
 /** What belongs to a contract beside its row. */
 interface Belongings {
   history: readonly HistoryRow[];
-  /** In nano-units. */
+  /** In nano-units: what was refunded, and what would be if it were cancelled now. */
   refunded: bigint;
+  refundIfCancelled: bigint;
   extensions: readonly ExtensionRow[];
   /** Where the contract (by its id) and its extensions (by theirs) can be paid. */
   checkoutUrls?: ReadonlyMap<string, string>;
@@ -82,7 +95,7 @@ interface Belongings {
 /** Puts the wire object together. Pure. */
 export function composeContract(
   row: ContractRow,
-  { history, refunded, extensions, checkoutUrls }: Belongings,
+  { history, refunded, refundIfCancelled, extensions, checkoutUrls }: Belongings,
   now: number,
 ): WireContract {
   const { currency } = row;
@@ -100,7 +113,11 @@ export function composeContract(
     duration_hours: row.duration_hours,
     operating_system: row.operating_system,
     total: money(row.total_e9s),
-    payment: { method: row.payment_method, status: row.payment_state, checkout_url: checkoutUrls?.get(row.id) ?? null },
+    payment: {
+      method: row.payment_method,
+      status: row.payment_state,
+      checkout_url: checkoutUrls?.get(row.id) ?? null,
+    },
     created_at: toTimestamp(row.created_at),
     paid_at: time(row.paid_at),
     active_at: time(row.active_at),
@@ -117,7 +134,7 @@ export function composeContract(
       actor: entry.actor,
       reason: entry.reason,
     })),
-    refund_if_cancelled_now: isTerminal(row.state) ? null : money(splitAt(row, now).refundE9s),
+    refund_if_cancelled_now: isTerminal(row.state) ? null : money(refundIfCancelled),
     refunded: refunded === 0n ? null : money(refunded),
     last_error: row.last_error === null ? null : (JSON.parse(row.last_error) as WireContract['last_error']),
     extensions: extensions.map(({ id, hours, price_e9s, state, created_at }) => ({

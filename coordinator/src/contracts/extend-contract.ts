@@ -3,9 +3,11 @@
  * contract began with. Money that comes when the contract cannot take it any more goes back.
  */
 import { AppError } from '@dc/shared/errors';
+import { toWire } from '@dc/shared/money/money';
+import type { WireContract } from '@dc/shared/wire/contract';
 import { newUuid } from '@dc/shared/ids';
 import type { Context } from '../context.ts';
-import type { Transaction } from '../database/database.ts';
+import type { Reader, Transaction } from '../database/database.ts';
 import { findOffering } from '../offerings/offering-store.ts';
 import { extensionPriceE9s } from './contract-rules.ts';
 import { extendTerm, touchContract } from './contract-service.ts';
@@ -35,6 +37,19 @@ async function obstacle(
       fields: [{ pointer: '/hours', detail: `must be at most ${String(Math.max(left, 0))}` }],
     },
   );
+}
+
+/** What more time costs and how much can be had, as the renter is told before asking; null while none can. */
+export async function viewExtending(
+  reader: Reader,
+  contract: ContractRow,
+): Promise<NonNullable<WireContract['may_extend']> | null> {
+  if (contract.state !== 'active') return null;
+  const offering = await findOffering(reader, contract.offering_id);
+  const hoursMax = (offering?.max_hours ?? 0) - contract.duration_hours;
+  if (hoursMax <= 0) return null;
+  const amountE9s = extensionPriceE9s(contract, 1);
+  return { price_per_hour: toWire({ amountE9s, currency: contract.currency }), hours_max: hoursMax };
 }
 
 /** Notes what is to be paid. Throws CONTRACT_STATE, DURATION_OUT_OF_RANGE or MONEY_RANGE; then nothing was changed. */

@@ -101,6 +101,20 @@ export const Contract = closed({
       },
     ),
   ),
+  notice: Type.Optional(
+    nullable(
+      closed({
+        code: oneOf(['draining', 'maintenance'] as const),
+        detail: Type.String(),
+        until: nullable(Timestamp),
+      }),
+    ),
+  ),
+  may_extend: Type.Optional(
+    Type.Union([closed({ price_per_hour: MoneySchema, hours_max: Type.Integer() }), Type.Null()], {
+      description: 'What more time costs, and how much of it can be had; null while none can',
+    }),
+  ),
   extensions: Type.Optional(
     Type.Array(
       closed({
