@@ -43,8 +43,10 @@ import { openFilesMax } from './lib/open-files.ts';
 import { createLedgerStore } from './payments/ledger-store.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
 import { sendRefund } from './payments/refund-job.ts';
+import { RELEASE_RUN_EVERY_MS, releaseEarnings } from './payments/release-job.ts';
 import { REFUND_TOPIC } from './payments/settlement.ts';
 import { createTestPayment } from './payments/test-payment.ts';
+import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
 import { RunningCoordinator } from './running-coordinator.ts';
 import { buildWeb } from './web/web-routes.ts';
 
@@ -182,6 +184,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),
+    ...safeModeRoutes(context),
   ];
 }
 
@@ -198,6 +201,9 @@ function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string
   jobs.handle(DEADLINE_TOPIC, ({ payload }) => enforceDeadline(context, payload.contractId));
   jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal));
   jobs.every('orders.route', ROUTE_EVERY_MS, () => rerouteWaiting(context));
+  jobs.every('releases', RELEASE_RUN_EVERY_MS, async (signal) => {
+    await releaseEarnings(context, signal);
+  });
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
 }
 

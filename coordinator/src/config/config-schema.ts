@@ -99,6 +99,12 @@ export const RawConfigSchema = closed(
       },
       'how long things may take',
     ),
+    earning: closed(
+      {
+        release_interval_s: seconds('how often what was proved is released to providers', 60, 86_400),
+      },
+      'how providers earn',
+    ),
     rate_limits: closed(
       {
         per_key: perMinute('requests a minute of one key or session', 600),

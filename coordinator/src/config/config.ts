@@ -35,6 +35,14 @@ export interface CoordinatorConfig {
     /** How long the coordinator tries to see the SSH host key itself before the agent's own check counts. */
     verifyTimeoutMs: number;
   };
+  earning: {
+    /** How often what was earned is released to providers. */
+    releaseIntervalMs: number;
+    /** How long a record that says `healthy` proves the time after it. Part of the published formula (docs/money.md). */
+    proofMs: number;
+    /** How long evidence of a contract's time may come late. */
+    evidenceGraceMs: number;
+  };
   rateLimits: {
     /** Requests a minute for a key or session; bursts of a fifth of it. */
     perKeyPerMinute: number;

@@ -51,6 +51,7 @@ describe('the configuration', () => {
         provisionTimeoutMs: 1_800_000,
         verifyTimeoutMs: 60_000,
       },
+      earning: { releaseIntervalMs: 86_400_000, proofMs: 600_000, evidenceGraceMs: 86_400_000 },
       rateLimits: { perKeyPerMinute: 600, perAgentPerMinute: 6000, perAddressPerMinute: 600 },
     });
   });

@@ -14,6 +14,11 @@ import { isLoopback } from './loopback.ts';
 /** Where the file is unless --config says otherwise. */
 export const CONFIG_FILE = '/etc/dc-coordinator/dc-coordinator.toml';
 
+/** Published (docs/money.md), and so not a setting: two reports of an agent that looks every five minutes. */
+const PROOF_MS = 600_000;
+/** An agent that was offline for a day has brought its records by then. */
+const EVIDENCE_GRACE_MS = 86_400_000;
+
 /** Flags that win over the file. */
 export interface ConfigOverrides {
   port?: number | undefined;
@@ -86,7 +91,7 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
   const dataDir = resolve(folder, raw.data_dir);
-  const { agents, contracts, rate_limits: limits } = raw;
+  const { agents, contracts, earning, rate_limits: limits } = raw;
   return {
     environment: raw.environment,
     publicUrl: new URL(raw.public_url).origin,
@@ -107,6 +112,11 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
       acceptTimeoutMs: contracts.accept_timeout_s * 1000,
       provisionTimeoutMs: contracts.provision_timeout_s * 1000,
       verifyTimeoutMs: contracts.verify_timeout_s * 1000,
+    },
+    earning: {
+      releaseIntervalMs: earning.release_interval_s * 1000,
+      proofMs: PROOF_MS,
+      evidenceGraceMs: EVIDENCE_GRACE_MS,
     },
     rateLimits: {
       perKeyPerMinute: limits.per_key,

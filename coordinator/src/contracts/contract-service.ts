@@ -15,6 +15,7 @@ import {
 import type { WireCreateContract } from '@dc/shared/wire/contract';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { reserve, unreserve } from '../agents/reservations.ts';
+import { sealTombstone } from '../agents/tombstone.ts';
 import { openWork, withdrawWork } from '../agents/work-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
@@ -29,6 +30,7 @@ import { chooseAgent, type Stock } from '../offerings/pool-room.ts';
 import { followWithPayments } from '../payments/payment-asks.ts';
 import { startEarning } from '../payments/book-earning.ts';
 import { settle } from '../payments/settlement.ts';
+import { assertActing } from '../safe-mode/safe-mode.ts';
 import { DEADLINE_TOPIC, deadlineOf } from './contract-deadlines.ts';
 import { endOfPause, HOUR_MS, stateError, totalPriceE9s } from './contract-rules.ts';
 import {
@@ -47,13 +49,14 @@ export interface ContractMove extends HistoryNote {
   set?: ContractChange;
 }
 
-/** Moves the contract by an event, with its history row, and does what follows. Throws CONTRACT_STATE. */
+/** Moves the contract by an event, with its history row, and does what follows. Throws CONTRACT_STATE or COORDINATOR_SAFE_MODE. */
 export async function moveContract(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
   { set, ...note }: ContractMove,
 ): Promise<ContractRow> {
+  await assertActing(trx);
   const now = context.clock.now();
   const state = nextContractState(contract.state, note.event);
   if (state === null) throw stateError(contract.state, note.event);
@@ -86,6 +89,7 @@ export async function extendTerm(
   contract: ContractRow,
   { hours, priceE9s }: { hours: number; priceE9s: bigint },
 ): Promise<ContractRow> {
+  await assertActing(trx);
   const after = await updateContract(trx, contract, {
     total_e9s: contract.total_e9s + priceE9s,
     duration_hours: contract.duration_hours + hours,
@@ -151,7 +155,8 @@ async function followUp(
   await withdrawWork(trx, after.id, now);
   // Nobody ever got the lease: nothing was made, so nothing is left to prove.
   if (after.epoch === 0) return giveBackPlace(trx, after);
-  const tombstone = { contract_id: after.id, reason: after.state, at: toTimestamp(now) };
+  const words = { contract_id: after.id, reason: after.state, at: toTimestamp(now) };
+  const tombstone = sealTombstone(context, words);
   await openWork(context, trx, after, { kind: 'destroy', tombstone });
   return updateContract(trx, after, { release: 'pending' });
 }
@@ -227,6 +232,7 @@ export async function createContract(
   trx: Transaction,
   order: ContractOrder,
 ): Promise<ContractRow> {
+  await assertActing(trx);
   const { body } = order;
   const now = context.clock.now();
   const offering = await findOffering(trx, body.offering_id);

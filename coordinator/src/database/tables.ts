@@ -3,10 +3,13 @@
  * `_e9s` is always a bigint; times (`…_at`) are milliseconds since the epoch; booleans are 0 and 1; JSON is text.
  */
 
+import type { PaymentTables } from './tables-payments.ts';
+import type { MoneyTables } from './tables-money.ts';
+import type { SafeModeTables } from './tables-safe-mode.ts';
 import type { SpineTables } from './tables-spine.ts';
 
 /** Table name → row. A migration that makes a table adds its row type here. */
-export interface Tables extends SpineTables {
+export interface Tables extends SpineTables, SafeModeTables, PaymentTables, MoneyTables {
   migrations: MigrationsTable;
   meta: MetaTable;
   outbox: OutboxTable;

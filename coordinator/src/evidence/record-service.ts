@@ -11,6 +11,8 @@ import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
+import { noteProof } from '../payments/proof-store.ts';
 import { applyRecord } from './apply-record.ts';
 import { findHead, findRecord, insertRecord, noteFork, noteGap, type ChainHead } from './record-store.ts';
 
@@ -75,7 +77,9 @@ export async function takeRecords(
     },
     context.key,
   );
-  const intake: Intake = { context, trx, agent, now, head: await findHead(trx, agent.publicKey) };
+  const head = await findHead(trx, agent.publicKey);
+  const isActing = (await findSafeMode(trx)) === null;
+  const intake: Intake = { context, trx, agent, now, head, isActing };
   const results: WireRecordResult[] = [];
   for (const record of records) {
     const taken = await takeOne(intake, record, record === last ? checkpoint : null);
@@ -85,11 +89,15 @@ export async function takeRecords(
   return { taken: { results, checkpoint } };
 }
 
+const HELD_BACK = { outcome: 'not_applied', code: 'COORDINATOR_SAFE_MODE' } as const;
+
 interface Intake {
   context: Context;
   trx: Transaction;
   agent: AgentPrincipal;
   now: number;
+  /** False in a safe mode: records are kept, and acted upon when it is resolved. */
+  isActing: boolean;
   /** Moves on with every record that is kept. */
   head: ChainHead;
 }
@@ -112,7 +120,7 @@ async function takeOne(
     );
   }
   if (prev !== head.hash) return fork(intake, record);
-  const result = await applyRecord(context, trx, agent, record.payload);
+  const result = intake.isActing ? await applyRecord(context, trx, agent, record.payload) : HELD_BACK;
   await insertRecord(trx, {
     agent_key: agent.publicKey,
     seq,
@@ -125,8 +133,20 @@ async function takeOne(
     code: result.code ?? null,
     checkpoint,
   });
+  if (kind === 'health' && result.outcome === 'applied') await proveTime(intake, record);
   intake.head = { seq, hash: record.hash };
   return { seq, ...result };
+}
+
+/** What the record says of the instance is what its time is paid by. An agent's clock may be ahead; time is not. */
+async function proveTime({ context, trx, now }: Intake, { payload, hash }: ParsedRecord): Promise<void> {
+  const proof = {
+    contractId: payload.contract_id,
+    at: Math.min(Date.parse(payload.at), now),
+    isHealthy: payload.data.status === 'healthy',
+    hash,
+  };
+  await noteProof(trx, proof, context.config.earning.proofMs);
 }
 
 /** A record whose number we hold: the same one is a success, another one a fork. */

@@ -21,23 +21,33 @@ export interface LedgerStore {
    * other postings, or the set would break a rule of the ledger, it throws LEDGER_REFUSED, and so must the job.
    */
   append(trx: Transaction, set: PostingSet): Promise<'posted' | 'already_posted'>;
+  /** Books several at once, for less than one by one: all of them are new, or it throws LEDGER_REFUSED. */
+  appendNew(trx: Transaction, sets: readonly PostingSet[]): Promise<void>;
 }
 
 /** Makes the store. */
 export function createLedgerStore({ clock, random }: { clock: Clock; random: Random }): LedgerStore {
+  const insert = async (trx: Transaction, sets: readonly PostingSet[]): Promise<void> => {
+    const at = clock.now();
+    try {
+      await insertSets(
+        trx,
+        sets.map((set) => ({ ...set, id: newUuid(clock, random), at })),
+      );
+    } catch (error) {
+      if (!isConstraintViolation(error) && !isOverflow(error)) throw error;
+      const causes = sets.map(({ kind, cause }) => `${kind} for ${cause}`).join(', ');
+      throw new AppError('LEDGER_REFUSED', `The ledger refused ${causes}.`, { cause: error });
+    }
+  };
   return {
     async append(trx, set) {
-      const id = newUuid(clock, random);
       if (await wasPosted(trx, set)) return 'already_posted';
-      try {
-        await insertSet(trx, set, { id, at: clock.now() });
-      } catch (error) {
-        if (!isConstraintViolation(error) && !isOverflow(error)) throw error;
-        throw new AppError('LEDGER_REFUSED', `The ledger refused ${set.kind} for ${set.cause}.`, {
-          cause: error,
-        });
-      }
+      await insert(trx, [set]);
       return 'posted';
+    },
+    async appendNew(trx, sets) {
+      if (sets.length > 0) await insert(trx, sets);
     },
   };
 }
@@ -136,24 +146,27 @@ async function wasPosted(trx: Transaction, set: PostingSet): Promise<boolean> {
   return true;
 }
 
-async function insertSet(
+async function insertSets(
   trx: Transaction,
-  set: PostingSet,
-  { id, at }: { id: string; at: number },
+  sets: readonly (PostingSet & { id: string; at: number })[],
 ): Promise<void> {
-  const { cause, kind, contractId, currency } = set;
   await trx
     .insertInto('ledger_sets')
-    .values({ id, cause, kind, contract_id: contractId, currency, at })
+    .values(
+      sets.map(({ id, cause, kind, contractId, currency, at }) => ({
+        ...{ id, cause, kind, contract_id: contractId, currency, at },
+      })),
+    )
     .execute();
-  const postings = set.postings.map(({ account, amountE9s }, index) => ({
-    set_id: id,
-    line: index + 1,
-    account,
-    amount_e9s: amountE9s,
-    currency,
-  }));
+  const postings = sets.flatMap(({ id, currency, postings: ofSet }) =>
+    ofSet.map(({ account, amountE9s }, index) => ({
+      ...{ set_id: id, line: index + 1, account, amount_e9s: amountE9s, currency },
+    })),
+  );
   await trx.insertInto('ledger_postings').values(postings).execute();
-  // The seal makes the database check the whole set; without it the transaction could not be committed.
-  await trx.insertInto('ledger_seals').values({ set_id: id }).execute();
+  // The seals make the database check the whole sets; without them the transaction could not be committed.
+  await trx
+    .insertInto('ledger_seals')
+    .values(sets.map(({ id }) => ({ set_id: id })))
+    .execute();
 }

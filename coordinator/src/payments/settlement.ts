@@ -1,19 +1,24 @@
 /**
- * What happens to a contract's money when it ends: the part that was used is released to the provider, the rest is
- * refunded, together exactly what was paid. The refund itself leaves through the outbox.
+ * What happens to a contract's money when it ends: what was proved is released to the provider, what was not is
+ * credited, the rest is refunded, together exactly what was paid. Where the last minutes wait for evidence, what hangs
+ * on them stays in escrow until it has come or is too late. The refund itself leaves through the outbox.
  */
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { defineTopic } from '../jobs/outbox.ts';
-import { refundDecided, releasedToProvider } from './ledger.ts';
+import { bookEarnings, decideEarnings, type Decision } from './book-earning.ts';
+import { findEarning, updateEarning, type EarningContract } from './earning-store.ts';
+import { refundDecided } from './ledger.ts';
 import { insertRefund } from './refund-store.ts';
-import { splitAt } from './split.ts';
 
 /** Refunds to make; the key of the row is the refund's. */
 export const REFUND_TOPIC = defineTopic<Record<string, never>>('payment.refund');
 
-/** Splits the money of a contract that has just ended. Where nothing was paid there is nothing to do. */
+/** What was not proved before the end is looked for again after this. */
+const LOOK_AGAIN_MS = 900_000;
+
+/** Gives out the money of a contract that has just ended. Where nothing was paid there is nothing to do. */
 export async function settle(
   context: Context,
   trx: Transaction,
@@ -21,21 +26,46 @@ export async function settle(
   now: number,
 ): Promise<void> {
   if (contract.paid_at === null) return;
-  const { releasedE9s, refundE9s } = splitAt(contract, now);
-  const { currency } = contract;
-  if (releasedE9s > 0n) {
-    await context.ledger.append(
-      trx,
-      releasedToProvider({
-        cause: `release:${contract.id}:end`,
-        contractId: contract.id,
-        providerPubkey: contract.provider_pubkey,
-        toProvider: { amountE9s: releasedE9s, currency },
-        fee: { amountE9s: 0n, currency },
-      }),
-    );
-  }
-  await decideRefund(context, trx, contract, { amountE9s: refundE9s, now });
+  const earning = await findEarning(trx, contract.id);
+  // It was never delivered: nothing is earned.
+  if (earning === null) return refundEverything(context, trx, contract, now);
+  // A dispute holds the money: its outcome says what becomes of it. Once won, the release run settles the rest.
+  if (contract.payment_state === 'disputed') return updateEarning(trx, { ...earning, due_at: now });
+  const { evidenceGraceMs: graceMs } = context.config.earning;
+  const [decision] = await decideEarnings(trx, [{ contract, earning }], { now, graceMs });
+  if (decision === undefined) throw new Error('one contract has one decision');
+  await settleDecided(context, trx, decision, { now, lookAgainAt: now + LOOK_AGAIN_MS });
+}
+
+/**
+ * Settles a contract that has ended as far as its evidence goes, and looks again at `lookAgainAt` where some is still
+ * missing. Idempotent: what was decided before is not decided again.
+ */
+export async function settleDecided(
+  context: Context,
+  trx: Transaction,
+  decision: Decision,
+  { now, lookAgainAt }: { now: number; lookAgainAt: number },
+): Promise<void> {
+  const { contract, before, judgement, step, refundE9s } = decision;
+  const dueAt = judgement.isWaiting ? lookAgainAt : null;
+  await bookEarnings(context, trx, [{ ...decision, dueAt }], now);
+  const creditE9s = step.earned.creditedE9s - before.credited_e9s;
+  const isFirst = await bookRefund(context, trx, contract, {
+    key: endRefundKey(contract.id),
+    amountE9s: refundE9s,
+    creditE9s: step.earned.creditedE9s,
+    reason: contract.state,
+    now,
+  });
+  if (isFirst) return;
+  await bookRefund(context, trx, contract, {
+    key: `refund:${contract.id}:from:${String(before.judged_until_at)}`,
+    amountE9s: 0n,
+    creditE9s,
+    reason: 'unproved',
+    now,
+  });
 }
 
 /** Refunds all of a payment that came after its contract had ended. */
@@ -45,7 +75,12 @@ export async function refundEverything(
   contract: ContractRow,
   now: number,
 ): Promise<void> {
-  await decideRefund(context, trx, contract, { amountE9s: contract.total_e9s, now });
+  await bookRefund(context, trx, contract, {
+    key: endRefundKey(contract.id),
+    amountE9s: contract.total_e9s,
+    reason: contract.state,
+    now,
+  });
 }
 
 /**
@@ -65,39 +100,35 @@ export async function refundPayment(
 /** The key of the refund that ends a contract: there is one. */
 export const endRefundKey = (contractId: string): string => `refund:${contractId}:end`;
 
-/** One refund ends a contract: its key says so, never the time. */
-async function decideRefund(
-  context: Context,
-  trx: Transaction,
-  contract: ContractRow,
-  { amountE9s, now }: { amountE9s: bigint; now: number },
-): Promise<void> {
-  const key = endRefundKey(contract.id);
-  await bookRefund(context, trx, contract, { key, amountE9s, reason: contract.state, now });
-}
-
-/** Books the refund and sends it on its way; nothing where its key is known. */
+/** Books the refund and sends it on its way; false where its key is known or there is nothing to send. */
 async function bookRefund(
   context: Context,
   trx: Transaction,
-  contract: ContractRow,
-  { key, amountE9s, reason, now }: { key: string; amountE9s: bigint; reason: string; now: number },
-): Promise<void> {
-  if (amountE9s === 0n) return;
+  contract: EarningContract,
+  refund: { key: string; amountE9s: bigint; creditE9s?: bigint; reason: string; now: number },
+): Promise<boolean> {
+  const { key, amountE9s, creditE9s = 0n, reason, now } = refund;
   const { currency } = contract;
+  if (amountE9s + creditE9s === 0n) return false;
   const inserted = await insertRefund(trx, {
     key,
     contract_id: contract.id,
-    amount_e9s: amountE9s,
+    amount_e9s: amountE9s + creditE9s,
     currency,
     reason,
     created_at: now,
     confirmed_at: null,
   });
-  if (!inserted) return;
+  if (!inserted) return false;
   await context.ledger.append(
     trx,
-    refundDecided({ cause: key, contractId: contract.id, amount: { amountE9s, currency } }),
+    refundDecided({
+      cause: key,
+      contractId: contract.id,
+      amount: { amountE9s, currency },
+      credit: { amountE9s: creditE9s, currency },
+    }),
   );
   await context.outbox.enqueue(trx, REFUND_TOPIC, { key, payload: {} });
+  return true;
 }
