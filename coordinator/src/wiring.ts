@@ -39,6 +39,7 @@ import { Signals } from './jobs/signals.ts';
 import { CoordinatorKeys } from './keys/coordinator-keys.ts';
 import { offeringRoutes } from './offerings/offering-routes.ts';
 import { providerRoutes } from './offerings/provider-routes.ts';
+import { trustRoutes } from './trust/trust-routes.ts';
 import { openFilesMax } from './lib/open-files.ts';
 import { createLedgerStore } from './payments/ledger-store.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
@@ -179,6 +180,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...accountRoutes(context),
     ...sessionRoutes(context),
     ...providerRoutes(context),
+    ...trustRoutes(context),
     ...offeringRoutes(context),
     ...contractRoutes(context, payments),
     ...credentialRoutes(context),

@@ -20,6 +20,9 @@ import { findHead } from '../evidence/record-store.ts';
 import { agentOf, assertOwnProvider, type Principal } from '../http/principal.ts';
 
 import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
+import { noticeEvidence } from '../safe-mode/notice-evidence.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
+import { viewForAgents } from '../safe-mode/view-safe-mode.ts';
 import { revokeAgent } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
 import { registerAgent } from './register-agent.ts';
@@ -63,17 +66,20 @@ function identityRoutes(context: Context): Route[] {
       idempotency: 'none',
       async handle({ body, principal, now }, trx) {
         const agent = agentOf(principal);
+        await noticeEvidence(context, trx, agent, body.held);
         await takeHeartbeat(context, trx, agent, body);
         const worker = { agentKey: agent.publicKey, poolId: agent.poolId, now };
         const head = await findHead(trx, agent.publicKey);
+        const safeMode = await findSafeMode(trx);
         return {
           status: 200,
           body: {
             server_time: toTimestamp(now),
             next_interval_ms: context.config.agents.heartbeatIntervalMs,
-            open_work: (await listLeasable(trx, worker, 100)).length,
+            open_work: safeMode === null ? (await listLeasable(trx, worker, 100)).length : 0,
             records_held: head.seq,
             key_rotations: context.keys.rotations.length,
+            ...(safeMode === null ? {} : { safe_mode: viewForAgents(safeMode) }),
           },
         };
       },
@@ -124,7 +130,9 @@ function workRoutes(context: Context): Route[] {
       errors: [],
       idempotency: 'none', // A lost answer costs one lease time-out; replaying it would hand out an old epoch.
       async handle({ body, principal }, trx) {
-        const leases = await leaseWork(context, trx, agentOf(principal), body.max ?? LEASES_MAX_DEFAULT);
+        const agent = agentOf(principal);
+        await noticeEvidence(context, trx, agent, body.held);
+        const leases = await leaseWork(context, trx, agent, body.max ?? LEASES_MAX_DEFAULT);
         return { status: 200, body: { leases } };
       },
     }),

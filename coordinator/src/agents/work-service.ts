@@ -4,13 +4,7 @@
  * it hands the order back knowing that it made nothing. Two agents can thus never both build.
  */
 import { AppError } from '@dc/shared/errors';
-import {
-  ORDER_LIFE_S,
-  signOrder,
-  type OrderKind,
-  type OrderPayload,
-  type Tombstone,
-} from '@dc/shared/orders/order';
+import { ORDER_LIFE_S, signOrder, type OrderKind, type OrderPayload } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireLease, WireReturnWork } from '@dc/shared/wire/agent';
 import { isCredentialKind } from '@dc/shared/wire/contract';

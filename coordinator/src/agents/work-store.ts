@@ -1,7 +1,7 @@
 /** The SQL of work items: what an agent has to do for a contract, and who holds the lease. */
 import { sql, type RawBuilder, type SqlBool } from 'kysely';
 import { newUuid } from '@dc/shared/ids';
-import type { OrderKind, Tombstone } from '@dc/shared/orders/order';
+import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Reader, Transaction } from '../database/database.ts';
@@ -10,12 +10,15 @@ import { hasRoom, isOnline, isOpen, sizeOf, type Presence } from '../offerings/p
 
 export type WorkRow = WorkTable;
 
-/** Opens a work item, tells the pool's agents, and returns its id. Another of the same kind for the contract is a bug and throws. */
+/**
+ * Opens a work item, tells the pool's agents, and returns its id. A destruction comes with its signed tombstone (see
+ * tombstone.ts). Another of the same kind for the contract is a bug and throws.
+ */
 export async function openWork(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
-  { kind, tombstone }: { kind: OrderKind; tombstone?: Tombstone },
+  { kind, tombstone }: { kind: OrderKind; tombstone?: string },
 ): Promise<string> {
   const now = context.clock.now();
   const id = newUuid(context.clock, context.random);
@@ -31,7 +34,7 @@ export async function openWork(
       leased_by: null,
       epoch: contract.epoch,
       lease_expires_at: null,
-      tombstone: tombstone === undefined ? null : JSON.stringify(tombstone),
+      tombstone: tombstone ?? null,
       returned: null,
       not_before_at: now,
       created_at: now,

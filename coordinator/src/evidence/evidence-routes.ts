@@ -13,6 +13,7 @@ import { closed, PublicKey, Uuid } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import { agentOf, type Permission } from '../http/principal.ts';
 import { streamRoute, writeRoute, type Route } from '../http/route.ts';
+import { noticeEvidence } from '../safe-mode/notice-evidence.ts';
 import { streamEvidence } from './evidence-export.ts';
 import { parseRecords, takeRecords } from './record-service.ts';
 
@@ -34,8 +35,10 @@ export function evidenceRoutes(context: Context): Route[] {
       bodyLimitBytes: BATCH_BODY_BYTES,
       idempotency: 'none', // A record that is held already is a success.
       prepare: ({ body, signer }) => parseRecords(body.records, signer),
-      async handle({ principal }, trx, records) {
-        const outcome = await takeRecords(context, trx, agentOf(principal), records);
+      async handle({ principal, body }, trx, records) {
+        const agent = agentOf(principal);
+        await noticeEvidence(context, trx, agent, body.held);
+        const outcome = await takeRecords(context, trx, agent, records);
         return 'refused' in outcome ? outcome : { status: 200, body: outcome.taken };
       },
     }),

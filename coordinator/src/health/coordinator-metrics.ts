@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Context } from '../context.ts';
 import type { JobEvent } from '../jobs/job.ts';
 import { outboxBacklog } from '../jobs/outbox.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { MetricsRegistry } from './metrics-registry.ts';
 
 /** From well below a flush to the disk up to where clients give up. */
@@ -72,6 +73,10 @@ export class CoordinatorMetrics {
           { labels: [topic, 'waiting'], value: waiting },
           { labels: [topic, 'needs_attention'], value: needsAttention },
         ]),
+    );
+    registry.gauge(
+      { name: 'dc_safe_mode', help: '1 while nothing is acted upon; see the safe mode.' },
+      async () => [{ labels: [], value: (await findSafeMode(db.read)) === null ? 0 : 1 }],
     );
     this.#observeProcess();
   }

@@ -1,12 +1,14 @@
 /** Whether this process lives, and whether it should get requests. For load balancers: cheap, and never limited. */
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
-import { closed } from '@dc/shared/wire/schema-parts';
+import { closed, Timestamp } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import { appliedMigrations } from '../database/migrate.ts';
 import { MIGRATIONS } from '../database/migrations/index.ts';
 import { readRoute, type Route } from '../http/route.ts';
 import { outboxBacklog } from '../jobs/outbox.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
+import { viewForAll } from '../safe-mode/view-safe-mode.ts';
 
 /** A periodic job that is this late is not only waiting for its turn. */
 const JOB_LATE_MS = 60_000;
@@ -28,13 +30,21 @@ export function healthRoutes(context: Context): Route[] {
       url: '/health/ready',
       permission: 'public',
       summary: 'Answers 200 when the database is there and up to date and the jobs run.',
-      schema: { response: closed({ status: Type.Literal('ready') }) },
+      schema: {
+        response: closed({
+          status: Type.Literal('ready'),
+          safe_mode: Type.Optional(closed({ since: Timestamp })),
+        }),
+      },
       errors: [],
       isExemptFromRateLimits: true,
       async handle({ now }) {
         const problem = await findProblem(context, now);
         if (problem !== null) throw new AppError('SERVICE_UNAVAILABLE', problem);
-        return { status: 200, body: { status: 'ready' as const } };
+        // Still ready: agents must be able to tell what they know.
+        const safeMode = await findSafeMode(context.db.read);
+        const more = safeMode === null ? {} : { safe_mode: viewForAll(safeMode) };
+        return { status: 200, body: { status: 'ready' as const, ...more } };
       },
     }),
   ];

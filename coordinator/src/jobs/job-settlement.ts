@@ -54,6 +54,11 @@ export function settlementOf(run: EndedRun): { outcome: JobEvent['outcome']; set
   if (run.wasStopped) {
     return { outcome: 'returned', settlement: { as: 'waiting', at: now, attempts: attempt - 1, lastError } };
   }
+  // Nothing is done in a safe mode, however long: that is no failure of the row's.
+  if (isAppError(failure.error, 'COORDINATOR_SAFE_MODE')) {
+    const at = Math.ceil(now + retryDelayMs(1, failure.error, random));
+    return { outcome: 'returned', settlement: { as: 'waiting', at, attempts: attempt - 1, lastError } };
+  }
   if (attempt >= attemptsMax && everyMs === null) {
     return { outcome: 'needs_attention', settlement: { as: 'needs_attention', now, lastError } };
   }

@@ -1,13 +1,12 @@
-/** Sends refunds that were decided: asks the payment provider, then books its confirmation. */
+/** Sends refunds that were decided: through the payment provider, or into the wallet; then books where they went. */
 import { AppError } from '@dc/shared/errors';
-import { nextPaymentState } from '@dc/shared/state/contract';
-import { touchContract } from '../contracts/contract-service.ts';
 import { findContract } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
-import { refundConfirmed } from './ledger.ts';
+import { assertActing } from '../safe-mode/safe-mode.ts';
 import type { PaymentProvider } from './payment-provider.ts';
-import { confirmRefund, findRefund } from './refund-store.ts';
-import { endRefundKey } from './settlement.ts';
+import { refundThrough } from './refund-parts.ts';
+import { findRefund } from './refund-store.ts';
+import { settleRefund } from './settle-refund.ts';
 
 /** The outbox handler of REFUND_TOPIC. Idempotent by key: a crash between the two steps asks again with the same key. */
 export async function sendRefund(
@@ -18,31 +17,15 @@ export async function sendRefund(
 ): Promise<void> {
   const refund = await findRefund(context.db.read, key);
   if (refund === null || refund.confirmed_at !== null) return;
+  await assertActing(context.db.read);
   const contract = await findContract(context.db.read, refund.contract_id);
   const provider = contract === null ? undefined : payments.get(contract.payment_method);
-  if (provider === undefined) {
+  if (contract === null || provider === undefined) {
     throw new AppError('SERVICE_UNAVAILABLE', 'The payment method of this refund is not configured.');
   }
   const amount = { amountE9s: refund.amount_e9s, currency: refund.currency };
-  await provider.refund({ key, contractId: refund.contract_id, amount }, signal);
-  await context.db.write(async (trx) => {
-    const now = context.clock.now();
-    if (!(await confirmRefund(trx, key, now))) return;
-    await context.ledger.append(
-      trx,
-      refundConfirmed({
-        cause: `${key}:confirmed`,
-        contractId: refund.contract_id,
-        method: provider.method,
-        amount,
-      }),
-    );
-    // What was paid twice or too late is back; the contract's own payment stands as it did.
-    if (key !== endRefundKey(refund.contract_id)) return;
-    const current = await findContract(trx, refund.contract_id);
-    if (current === null) throw new Error(`refund ${key} has no contract`);
-    const event = refund.amount_e9s === current.total_e9s ? 'refund_all' : 'refund_part';
-    const payment_state = nextPaymentState(current.payment_state, event);
-    if (payment_state !== null) await touchContract(context, trx, current, { payment_state });
-  });
+  const way = await refundThrough(context, provider, { key, contract, amount }, signal);
+  // An event of the provider, or the sweep, brings what became of it.
+  if (way === 'pending') return;
+  await context.db.write((trx) => settleRefund(context, trx, key, way));
 }

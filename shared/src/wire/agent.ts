@@ -29,6 +29,19 @@ export const Registration = closed({
 });
 export type WireRegistration = Static<typeof Registration>;
 
+export const HeldEvidence = closed(
+  {
+    checkpoint: Type.Optional(CompactJws),
+    order: Type.Optional(CompactJws),
+  },
+  {
+    description:
+      'The newest receipt and the newest order that this agent has of the coordinator. They show a coordinator that ' +
+      'was restored from an older backup what it does not know any more',
+  },
+);
+export type WireHeldEvidence = Static<typeof HeldEvidence>;
+
 export const Heartbeat = closed({
   version: plainText({ maxLength: 64 }),
   journal_id: Type.Optional(
@@ -66,6 +79,7 @@ export const Heartbeat = closed({
     Type.Boolean({ description: 'False while the backend does not work: nothing is sold' }),
   ),
   running_contracts: Type.Array(Uuid, { maxItems: 10_000 }),
+  held: Type.Optional(HeldEvidence),
   blocked: Type.Optional(
     Type.Array(Explanation, { maxItems: 100, description: 'Contracts that do not go on, and why' }),
   ),
@@ -79,6 +93,16 @@ export const HeartbeatAnswer = closed({
   key_rotations: Type.Optional(
     Type.Integer({ description: 'How many announcements GET /coordinator has in `key_rotations`' }),
   ),
+  safe_mode: Type.Optional(
+    closed(
+      { since: Timestamp, orders_after: Timestamp },
+      {
+        description:
+          'The coordinator acts on nothing. It asks for the newest order of each live contract, and of each that had ' +
+          'one after this time, by POST /agents/held-orders',
+      },
+    ),
+  ),
   held_elsewhere: Type.Optional(
     Type.Array(Uuid, {
       description:
@@ -90,6 +114,7 @@ export type WireHeartbeatAnswer = Static<typeof HeartbeatAnswer>;
 
 export const LeaseWork = closed({
   max: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 10 })),
+  held: Type.Optional(HeldEvidence),
 });
 export const Lease = closed({
   order_id: Uuid,
@@ -129,6 +154,17 @@ export const RECORDS_MAX = 500;
 export const SubmitRecord = closed({ record: CompactJws });
 export const SubmitRecords = closed({
   records: Type.Array(CompactJws, { minItems: 1, maxItems: RECORDS_MAX }),
+  held: Type.Optional(HeldEvidence),
+});
+export const HELD_ORDERS_MAX = 500;
+export const HeldOrders = closed({
+  orders: Type.Array(CompactJws, { maxItems: HELD_ORDERS_MAX }),
+  is_last: Type.Boolean({ description: 'True for the last part of what the agent holds' }),
+});
+export const HeldOrdersAnswer = closed({
+  unknown_contracts: Type.Array(Type.String(), {
+    description: 'Contracts of this agent that the coordinator does not know: nothing is done about them',
+  }),
 });
 export const RecordResult = closed({
   seq: Type.Integer(),

@@ -13,5 +13,14 @@ export const CoordinatorInfo = closed({
   ),
   environment: Type.String(),
   payment_methods: Type.Array(Type.String()),
+  safe_mode: Type.Optional(
+    closed(
+      { since: Timestamp },
+      {
+        description:
+          'There while nothing is sold, ordered, ended or paid: the data may be older than what was done',
+      },
+    ),
+  ),
   server_time: Timestamp,
 });
