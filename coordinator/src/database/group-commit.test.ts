@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Clock } from '@dc/shared/clock';
 import { isAppError } from '@dc/shared/errors';
-import { systemClock } from '../lib/system-clock.ts';
+import { nextTurn, systemClock } from '../lib/system-clock.ts';
 import type { Reader, Transaction } from './database.ts';
 import { openTestDatabase } from './testing/test-database.ts';
 import type { TestDatabase } from './testing/test-database.ts';
@@ -56,6 +56,38 @@ describe('a write', () => {
     await Promise.all([database.write((trx) => look(trx, 'a')), database.write((trx) => look(trx, 'b'))]);
     expect(seen).toEqual([[], [], ['a'], []]);
     expect(await keys(database.read)).toEqual(['a', 'b']);
+  });
+
+  it('waits after a slow flush for as long as that took, so that the sockets are read and more share the next one', async () => {
+    let isSlow = true;
+    let timeMs = 0;
+    const rests: { delayMs: number; end: () => void }[] = [];
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      monotonic: () => (isSlow ? (timeMs += 4) : timeMs), // Whatever lies between two looks at it takes 4 ms.
+      schedule(delayMs, callback) {
+        if (delayMs > 5) return () => undefined; // A job's deadline, seconds away.
+        rests.push({ delayMs, end: callback });
+        return () => undefined;
+      },
+    };
+    const database = await openTestDatabase({ clock });
+    await database.write((trx) => put(trx, 'a'));
+    isSlow = false; // The next one comes at once.
+    let committed = 0;
+    const write = (key: string): Promise<void> =>
+      database.write(async (trx) => {
+        await put(trx, key);
+        trx.afterCommit(() => void (committed += 1));
+      });
+    const writes = [write('b')];
+    while (rests.length === 0) await nextTurn();
+    writes.push(write('c'), write('d'));
+    for (let turns = 0; turns < 5; turns += 1) await nextTurn();
+    expect({ committed, waits: rests.map(({ delayMs }) => delayMs) }).toEqual({ committed: 0, waits: [4] });
+    rests[0]?.end();
+    await Promise.all(writes);
+    expect({ committed, rests: rests.length }).toEqual({ committed: 3, rests: 1 });
   });
 
   it('that fails undoes itself and none of its neighbours', async () => {

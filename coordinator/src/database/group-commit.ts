@@ -27,6 +27,10 @@ const BATCH_MAX = 256;
 const QUEUE_MAX = 10_000;
 /** A job is a few queries. One that takes this long waits for something that is not the database. */
 const JOB_DEADLINE_MS = 10_000;
+/** After a commit the sockets get as long as its flush took, but no longer than this: a wait that nobody feels. */
+const REST_MS_MAX = 5;
+/** A flush that is faster than a timer needs no rest. */
+const REST_MS_MIN = 1;
 /** Between two attempts to get the lock, with jitter so that two processes do not keep step. */
 const BUSY_PAUSE_MS_MIN = 2;
 const BUSY_PAUSE_MS_MAX = 25;
@@ -58,6 +62,8 @@ export class GroupCommit {
   readonly #statement: (sqlText: string) => void;
   #loop: Promise<void> | null = null;
   #isClosing = false;
+  /** Until when the next batch waits, on the monotonic clock. */
+  #restsUntil = -Infinity;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -99,9 +105,28 @@ export class GroupCommit {
     while (this.#queue.length > 0) {
       // Everything that the sockets brought in this turn has been queued when the next one starts.
       await nextTurn();
+      await this.#rest();
       await this.#runBatch(this.#queue.splice(0, BATCH_MAX));
     }
     this.#loop = null;
+  }
+
+  /**
+   * A flush stops the event loop. Where the disk is slow, flush after flush would leave no time to read the sockets,
+   * and each batch would be small because of it: after a flush they get their share.
+   */
+  async #rest(): Promise<void> {
+    const { clock } = this.#options;
+    const restMs = this.#restsUntil - clock.monotonic();
+    if (restMs >= REST_MS_MIN && this.#queue.length < BATCH_MAX) await sleep(clock, restMs);
+  }
+
+  #commit(): void {
+    const { clock } = this.#options;
+    const begunAt = clock.monotonic();
+    this.#statement('commit');
+    const endedAt = clock.monotonic();
+    this.#restsUntil = endedAt + Math.min(REST_MS_MAX, endedAt - begunAt);
   }
 
   async #runBatch(batch: PendingWrite[]): Promise<void> {
@@ -113,7 +138,8 @@ export class GroupCommit {
         // A full disk makes SQLite roll back everything, not just the statement.
         if (!this.#options.handle.inTransaction) throw errorOf(outcomes.at(-1));
       }
-      this.#statement(outcomes.some((outcome) => 'value' in outcome) ? 'commit' : 'rollback');
+      if (outcomes.some((outcome) => 'value' in outcome)) this.#commit();
+      else this.#statement('rollback');
     } catch (error) {
       this.#rollBack();
       if (batch.length > 1 && isConstraintViolation(error)) {
