@@ -21,8 +21,8 @@ import { decideDecline, type Conditions } from './decide-decline.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 import { readOrder } from './read-order.ts';
 
-/** With the stream up, polling only finds what a nudge missed. */
-const POLL_MS = 20_000;
+/** With the stream up, polling only finds what both a nudge and the answers to heartbeats missed. */
+export const POLL_MS = 60_000;
 const POLL_WITHOUT_STREAM_MS = 5_000;
 /** The most that one call answers. */
 const LEASES_MAX = 100;
