@@ -31,6 +31,7 @@ import { Contact } from './run/contact.ts';
 import { RecordDelivery } from './run/deliver-records.ts';
 import { returnTurn } from './run/deliver-returns.ts';
 import { heartbeatTurn } from './run/heartbeat-loop.ts';
+import { HeldOrdersTeller } from './run/held-evidence.ts';
 import { LeaseKeeper } from './run/lease-keeper.ts';
 import type { Notify } from './run/notify-systemd.ts';
 import { BackendObserver } from './run/observe-backend.ts';
@@ -276,7 +277,7 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
     look,
     onRecord: onOutbox,
   });
-  const heartbeat = heartbeatTurn({ ...shared, pins, agentKey, environment, version: VERSION, onWork });
+  const heartbeat = heartbeatTurn({ ...shared, pins, teller: new HeldOrdersTeller(shared), agentKey, environment, version: VERSION, onWork });
   const watchdog = watchdogTurn({
     ...shared,
     notify: deps.notify ?? (() => Promise.resolve()),

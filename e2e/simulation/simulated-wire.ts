@@ -14,11 +14,13 @@ import { sleep } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
 import {
   HeartbeatAnswer,
+  HeldOrdersAnswer,
   Leases,
   RecordsAnswer,
   RenewedLease as WireRenewedLease,
   type WireHeartbeat,
   type WireHeartbeatAnswer,
+  type WireHeldEvidence,
   type WireLease,
   type WireReturnWork,
 } from '@dc/shared/wire/agent';
@@ -53,12 +55,12 @@ export class SimulatedWire implements Coordinator {
     return answer;
   }
 
-  async leaseWork(max: number, signal: AbortSignal): Promise<WireLease[]> {
+  async leaseWork(max: number, signal: AbortSignal, held?: WireHeldEvidence): Promise<WireLease[]> {
     const askedAtMs = this.#parts.clock.monotonic();
     const answer = await this.#calls.send({
       method: 'POST',
       path: '/agents/work/lease',
-      body: { max },
+      body: { max, ...(held === undefined ? {} : { held }) },
       signal,
     });
     const { leases } = parseAnswer(Leases, answer);
@@ -81,8 +83,18 @@ export class SimulatedWire implements Coordinator {
     await this.#repeat(`/agents/work/${orderId}/return`, body, signal);
   }
 
-  async submitRecords(records: readonly string[], signal: AbortSignal): Promise<RecordsTaken> {
-    return parseAnswer(RecordsAnswer, await this.#repeat('/agents/records', { records }, signal));
+  async submitRecords(
+    records: readonly string[],
+    signal: AbortSignal,
+    held?: WireHeldEvidence,
+  ): Promise<RecordsTaken> {
+    const body = { records, ...(held === undefined ? {} : { held }) };
+    return parseAnswer(RecordsAnswer, await this.#repeat('/agents/records', body, signal));
+  }
+
+  async tellOrders(orders: readonly string[], isLast: boolean, signal: AbortSignal): Promise<readonly string[]> {
+    const answer = await this.#repeat('/agents/held-orders', { orders, is_last: isLast }, signal);
+    return parseAnswer(HeldOrdersAnswer, answer).unknown_contracts;
   }
 
   async keyRotations(signal: AbortSignal): Promise<string[]> {

@@ -9,6 +9,7 @@
 import type {
   WireHeartbeat,
   WireHeartbeatAnswer,
+  WireHeldEvidence,
   WireLease,
   WireRecordResult,
   WireReturnWork,
@@ -38,8 +39,8 @@ export interface Coordinator {
   /** Says that we are alive and learns what the coordinator knows of us. Safe to repeat. */
   heartbeat(beat: WireHeartbeat, signal: AbortSignal): Promise<WireHeartbeatAnswer>;
 
-  /** Takes up to `max` work items, each with a fresh epoch. Not repeated inside: every call may take new items. */
-  leaseWork(max: number, signal: AbortSignal): Promise<WireLease[]>;
+  /** Takes up to `max` work items, each with a fresh epoch. `held`: what it gave us before. Not repeated inside: every call may take new items. */
+  leaseWork(max: number, signal: AbortSignal, held?: WireHeldEvidence): Promise<WireLease[]>;
 
   /** Keeps a lease. LEASE_STALE or ORDER_NOT_FOUND where it is not ours any more. Safe to repeat. */
   renewLease(orderId: string, epoch: number, signal: AbortSignal): Promise<RenewedLease>;
@@ -51,7 +52,17 @@ export interface Coordinator {
    * Delivers records in order; those that are held already are a success. RECORD_GAP (`extra.expected_seq`) where
    * earlier ones are missing, RECORD_FORK where another chain is held for our key. Safe to repeat.
    */
-  submitRecords(records: readonly string[], signal: AbortSignal): Promise<RecordsTaken>;
+  submitRecords(
+    records: readonly string[],
+    signal: AbortSignal,
+    held?: WireHeldEvidence,
+  ): Promise<RecordsTaken>;
+
+  /**
+   * Tells a coordinator in a safe mode the newest order of each contract, at most 500 at once; answers which of our
+   * contracts it does not know. Safe to repeat.
+   */
+  tellOrders(orders: readonly string[], isLast: boolean, signal: AbortSignal): Promise<readonly string[]>;
 
   /** The announcements of the coordinator's keys, oldest first, unchecked. Safe to repeat. */
   keyRotations(signal: AbortSignal): Promise<string[]>;

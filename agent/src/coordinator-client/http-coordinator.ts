@@ -5,11 +5,13 @@ import { AppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import {
   HeartbeatAnswer,
+  HeldOrdersAnswer,
   Leases,
   RecordsAnswer,
   RenewedLease as WireRenewedLease,
   type WireHeartbeat,
   type WireHeartbeatAnswer,
+  type WireHeldEvidence,
   type WireLease,
   type WireReturnWork,
 } from '@dc/shared/wire/agent';
@@ -21,6 +23,9 @@ import { SseParser } from './sse-parser.ts';
 
 /** The coordinator sends a comment every 15 s: three missing ones mean that the line is dead. */
 const STREAM_SILENCE_MS_MAX = 45_000;
+
+const told = (held: WireHeldEvidence | undefined): { held?: WireHeldEvidence } =>
+  held === undefined ? {} : { held };
 
 export interface HttpCoordinatorOptions {
   readonly url: string;
@@ -45,9 +50,9 @@ export class HttpCoordinator implements Coordinator {
     return answer;
   }
 
-  async leaseWork(max: number, signal: AbortSignal): Promise<WireLease[]> {
-    const call = { method: 'POST', path: '/agents/work/lease', body: { max }, isRepeatable: false } as const;
-    const { body } = await this.#transport.send({ ...call, signal });
+  async leaseWork(max: number, signal: AbortSignal, held?: WireHeldEvidence): Promise<WireLease[]> {
+    const call = { method: 'POST', path: '/agents/work/lease', isRepeatable: false } as const;
+    const { body } = await this.#transport.send({ ...call, body: { max, ...told(held) }, signal });
     return parseAnswer(Leases, body).leases;
   }
 
@@ -61,8 +66,22 @@ export class HttpCoordinator implements Coordinator {
     await this.#post(`/agents/work/${encodeURIComponent(orderId)}/return`, body, signal);
   }
 
-  async submitRecords(records: readonly string[], signal: AbortSignal): Promise<RecordsTaken> {
-    return parseAnswer(RecordsAnswer, await this.#post('/agents/records', { records }, signal));
+  async submitRecords(
+    records: readonly string[],
+    signal: AbortSignal,
+    held?: WireHeldEvidence,
+  ): Promise<RecordsTaken> {
+    const body = { records, ...told(held) };
+    return parseAnswer(RecordsAnswer, await this.#post('/agents/records', body, signal));
+  }
+
+  async tellOrders(
+    orders: readonly string[],
+    isLast: boolean,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const answer = await this.#post('/agents/held-orders', { orders, is_last: isLast }, signal);
+    return parseAnswer(HeldOrdersAnswer, answer).unknown_contracts;
   }
 
   async keyRotations(signal: AbortSignal): Promise<string[]> {

@@ -168,7 +168,17 @@ export interface JournalReader {
   /** Null where the journal has no order for it. */
   contract(contractId: string): ContractView | null;
   saga(sagaId: string): SagaView | null;
+  /** The random bytes that were made with an open saga; null where it has none, or has ended. */
+  sagaSecret(sagaId: string): Uint8Array | null;
   lease(contractId: string): Lease | null;
+  /** The highest epoch that was ever ordered for this contract; 0 for none. */
+  newestEpoch(contractId: string): number;
+  /** The order that came last, verbatim; null before the first. */
+  newestOrder(): string | null;
+  /** The newest order of each contract, verbatim, where it came since `since` or the contract has an instance. */
+  heldOrders(since: number): string[];
+  /** Whether this very lease is held, not lost, and an order under it is neither answered nor handed back. */
+  isLeaseNeeded(lease: Pick<Lease, 'contractId' | 'epoch'>): boolean;
   /** `live`: contracts with an instance, an open saga or an order without an answer. `all`: every one. Oldest first. */
   contractIds(which: 'live' | 'all'): string[];
   instances(phases: readonly InstancePhase[]): JournalInstance[];
@@ -206,9 +216,11 @@ export interface JournalWriter {
   saveLease(lease: Lease): boolean;
   /** Makes a saga with its `created` event. Throws where the contract has an open one. */
   createSaga(saga: Omit<SagaView, 'finished' | 'events'>): void;
+  /** Keeps random bytes for an open saga, until it ends. Never what opens anything by itself. */
+  saveSagaSecret(sagaId: string, secret: Uint8Array): void;
   /** Adds events to open sagas. */
   appendEvents(events: readonly SagaEvent[]): void;
-  /** Ends the saga with its `finished` event; it takes no further events. */
+  /** Ends the saga with its `finished` event, and forgets its secret; it takes no further events. */
   finishSaga(sagaId: string, finished: NonNullable<SagaView['finished']>): void;
   saveInstance(instance: JournalInstance): void;
   /** Signs and keeps the next record of this agent key. `build` gets its place in the chain and answers the JWS. */

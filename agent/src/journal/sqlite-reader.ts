@@ -98,6 +98,19 @@ const LIVE = `
     SELECT 1 FROM orders open WHERE open.contract_id = o.contract_id AND open.returned_at IS NULL
     AND open.epoch > coalesce((SELECT max(s.epoch) FROM sagas s WHERE s.contract_id = o.contract_id), -1))`;
 
+// A report answers every order under its epoch or an older one.
+const LEASE_NEEDED = `
+  SELECT 1 FROM leases l JOIN orders o ON o.contract_id = l.contract_id AND o.epoch = l.epoch
+  WHERE l.contract_id = ? AND l.epoch = ? AND l.lost = 0 AND o.returned_at IS NULL
+  AND o.epoch > coalesce((SELECT max(s.epoch) FROM sagas s WHERE s.contract_id = l.contract_id), -1)`;
+
+// Of each contract the order with the highest epoch.
+const HELD_ORDERS = `
+  SELECT compact FROM orders o WHERE epoch = (SELECT max(epoch) FROM orders n WHERE n.contract_id = o.contract_id)
+  AND (received_at >= :since OR EXISTS (
+    SELECT 1 FROM instances i WHERE i.contract_id = o.contract_id AND i.phase <> 'destroyed'))
+  ORDER BY rowid`;
+
 /** A journal that is only read. */
 export class SqliteReader implements JournalReader {
   readonly #db: Database;
@@ -143,6 +156,12 @@ export class SqliteReader implements JournalReader {
     return row === undefined ? null : this.#toSaga(row);
   }
 
+  sagaSecret(sagaId: string): Uint8Array | null {
+    const row = this.#get('SELECT secret FROM saga_secrets WHERE saga_id = ?', sagaId) as
+      { secret: Buffer } | undefined;
+    return row === undefined ? null : new Uint8Array(row.secret);
+  }
+
   lease(contractId: string): Lease | null {
     const row = this.#get(
       `SELECT contract_id AS contractId, order_id AS orderId, epoch, granted_at AS grantedAt,
@@ -150,6 +169,25 @@ export class SqliteReader implements JournalReader {
       contractId,
     ) as (Omit<Lease, 'lost'> & { lost: number }) | undefined;
     return row === undefined ? null : { ...row, lost: row.lost === 1 };
+  }
+
+  isLeaseNeeded({ contractId, epoch }: Pick<Lease, 'contractId' | 'epoch'>): boolean {
+    return this.#get(LEASE_NEEDED, contractId, epoch) !== undefined;
+  }
+
+  newestEpoch(contractId: string): number {
+    const sql = 'SELECT max(epoch) AS epoch FROM orders WHERE contract_id = ?';
+    return (this.#statements.prepare(sql).get(contractId) as { epoch: number | null }).epoch ?? 0;
+  }
+
+  newestOrder(): string | null {
+    const sql = 'SELECT compact FROM orders ORDER BY rowid DESC LIMIT 1';
+    return (this.#statements.prepare(sql).get() as { compact: string } | undefined)?.compact ?? null;
+  }
+
+  heldOrders(since: number): string[] {
+    const rows = this.#statements.prepare(HELD_ORDERS).all({ since }) as { compact: string }[];
+    return rows.map((row) => row.compact);
   }
 
   contractIds(which: 'live' | 'all'): string[] {

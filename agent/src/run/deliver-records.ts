@@ -13,6 +13,7 @@ import type { Log } from '../lib/log.ts';
 import type { Turn } from '../lib/loop.ts';
 import type { Contact } from './contact.ts';
 import { FACTS } from './facts.ts';
+import { describeHeld, receiptedSeq } from './held-evidence.ts';
 
 const BATCH_MAX = 100;
 /** Half of what the coordinator takes in one body. */
@@ -43,10 +44,11 @@ export class RecordDelivery {
     if (waiting.length === 0) return IDLE_MS;
     const batch = cutToSize(waiting);
     try {
-      const taken = await coordinator.submitRecords(
-        batch.map(({ compact }) => compact),
-        signal,
-      );
+      const compacts = batch.map(({ compact }) => compact);
+      // Receipted once, and asked for again: the coordinator must hear that it has lost them before it takes them.
+      const isLost = (batch[0]?.seq ?? Infinity) <= receiptedSeq(journal);
+      const held = isLost ? describeHeld(journal) : undefined;
+      const taken = await coordinator.submitRecords(compacts, signal, held);
       contact.seen();
       const receipt = verifyCheckpoint(taken.checkpoint);
       if (receipt !== null) await pins.meet([receipt.coordinator], signal);

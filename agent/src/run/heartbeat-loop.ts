@@ -7,6 +7,7 @@ import { jittered } from '../lib/backoff.ts';
 import type { Turn } from '../lib/loop.ts';
 import { composeHeartbeat, type HeartbeatWords } from './compose-heartbeat.ts';
 import type { Contact } from './contact.ts';
+import { describeHeld, type HeldOrdersTeller } from './held-evidence.ts';
 
 /** Whatever the coordinator says: more often is noise, more seldom makes us look dead. */
 const INTERVAL_MS_MIN = 1_000;
@@ -16,6 +17,7 @@ export interface HeartbeatParts extends HeartbeatWords {
   readonly coordinator: Coordinator;
   readonly contact: Contact;
   readonly pins: Pick<PinnedKeys, 'expect'>;
+  readonly teller: HeldOrdersTeller;
   readonly random: Random;
   /** Called when the coordinator has work that nobody nudged us about. */
   readonly onWork: () => void;
@@ -24,10 +26,12 @@ export interface HeartbeatParts extends HeartbeatWords {
 /** One heartbeat. */
 export function heartbeatTurn(parts: HeartbeatParts): Turn {
   return async (signal) => {
-    const answer = await parts.coordinator.heartbeat(composeHeartbeat(parts), signal);
+    const beat = { ...composeHeartbeat(parts), held: describeHeld(parts.journal) };
+    const answer = await parts.coordinator.heartbeat(beat, signal);
     parts.contact.seen();
     await parts.pins.expect(answer.key_rotations ?? 0, signal);
     assertOwnChain(parts, answer.records_held);
+    await parts.teller.answer(answer, signal);
     const intervalMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS_MIN, answer.next_interval_ms));
     parts.contact.expectEvery(intervalMs);
     if (answer.open_work > 0) parts.onWork();

@@ -2,7 +2,33 @@
 import { AppError } from '@dc/shared/errors';
 import { verifyOrder, type OrderExpectation } from '@dc/shared/orders/order';
 import type { WireLease } from '@dc/shared/wire/agent';
+import type { JournalReader } from '../journal/journal.ts';
 import type { LeasedOrder } from '../reconcile/contract-runner.ts';
+
+/**
+ * Throws ORDER_REFUSED for an order under an epoch that was used before: epochs only rise (I8), so that whoever reuses
+ * one has forgotten what it ordered, as a coordinator does that was restored from an older backup. The very order that
+ * is held already is no other one.
+ */
+export function assertNewEpoch(
+  journal: Pick<JournalReader, 'newestEpoch' | 'contract'>,
+  { contractId, orderId, epoch }: LeasedOrder['order'],
+): void {
+  const newest = journal.newestEpoch(contractId);
+  if (epoch > newest) return;
+  const isHeld = journal
+    .contract(contractId)
+    ?.orders.some((order) => order.orderId === orderId && order.epoch === epoch);
+  if (isHeld === true) return;
+  throw new AppError(
+    'ORDER_REFUSED',
+    `The order was refused: its epoch ${String(epoch)} is not above ${String(newest)}, which was ordered before.`,
+    {
+      remedy:
+        'The coordinator may be a restored backup: its admin finds out with dc-coordinator admin safe-mode.',
+    },
+  );
+}
 
 /** When the lease was asked for: it lasts from then on, on our clock. */
 export interface Asked {

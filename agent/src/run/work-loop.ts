@@ -19,7 +19,8 @@ import { hasMadeNothing } from '../sagas/order-answer.ts';
 import type { Contact } from './contact.ts';
 import { decideDecline, type Conditions } from './decide-decline.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
-import { readOrder } from './read-order.ts';
+import { describeHeld } from './held-evidence.ts';
+import { assertNewEpoch, readOrder } from './read-order.ts';
 
 /** With the stream up, polling only finds what both a nudge and the answers to heartbeats missed. */
 export const POLL_MS = 60_000;
@@ -73,7 +74,7 @@ export class WorkLoop {
   }
 
   readonly turn: Turn = async (signal) => {
-    const { coordinator, contact, clock, random, isStreamUp, keeper, slots } = this.#parts;
+    const { journal, coordinator, contact, clock, random, isStreamUp, keeper, slots } = this.#parts;
     const pace = jittered(isStreamUp() ? POLL_MS : POLL_WITHOUT_STREAM_MS, random);
     if (this.#isPaused) return pace;
     // Twice what can be worked on: the next is there when a place is free, and the rest is left for other agents.
@@ -81,7 +82,7 @@ export class WorkLoop {
     const room = 2 * slots - keeper.openCount();
     const max = Math.min(LEASES_MAX, Math.max(1, room));
     const askedAt = Math.round(clock.now());
-    const leases = await coordinator.leaseWork(max, signal);
+    const leases = await coordinator.leaseWork(max, signal, describeHeld(journal));
     contact.seen();
     if (leases.length > 0) await this.#take(leases, askedAt, signal);
     this.#isHungry = leases.length === max;
@@ -97,7 +98,9 @@ export class WorkLoop {
     const refused: { lease: WireLease; error: AppError }[] = [];
     for (const lease of leases) {
       try {
-        taken.push(readOrder(lease, expected, { askedAt }));
+        const leased = readOrder(lease, expected, { askedAt });
+        assertNewEpoch(this.#parts.journal, leased.order);
+        taken.push(leased);
       } catch (error) {
         if (!isAppError(error, 'ORDER_REFUSED')) throw error;
         refused.push({ lease, error });

@@ -52,6 +52,10 @@ export class MemoryCoordinator implements Coordinator {
   readonly work: WorkItem[] = [];
   readonly records: ParsedRecord[] = [];
   readonly beats: WireHeartbeat[] = [];
+  /** What it was told that the agent holds. */
+  readonly toldOrders: string[][] = [];
+  /** What heartbeats say of a safe mode. */
+  safeMode: WireHeartbeatAnswer['safe_mode'] = undefined;
   /** The names of all calls, in order. */
   readonly calls: string[] = [];
   ttlMs = 60_000;
@@ -95,6 +99,11 @@ export class MemoryCoordinator implements Coordinator {
     return this.#epochs.get(contractId) ?? 0;
   }
 
+  /** Begins to count epochs anew, as one that was restored from an older backup. */
+  forgetEpochs(): void {
+    this.#epochs.clear();
+  }
+
   async heartbeat(beat: WireHeartbeat, signal: AbortSignal): Promise<WireHeartbeatAnswer> {
     await this.#begin('heartbeat', signal);
     this.beats.push(beat);
@@ -104,6 +113,7 @@ export class MemoryCoordinator implements Coordinator {
       open_work: this.#leasable().length,
       records_held: this.records.length,
       key_rotations: this.rotations.length,
+      ...(this.safeMode === undefined ? {} : { safe_mode: this.safeMode }),
     };
   }
 
@@ -141,6 +151,16 @@ export class MemoryCoordinator implements Coordinator {
     const receivedAt = new Date(this.#clock.now()).toISOString();
     const receipt = { agent: last.agent, seq: last.payload.seq, hash: last.hash, received_at: receivedAt };
     return { results, checkpoint: signCheckpoint(receipt, this.key) };
+  }
+
+  async tellOrders(
+    orders: readonly string[],
+    _isLast: boolean,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    await this.#begin('held_orders', signal);
+    this.toldOrders.push([...orders]);
+    return [];
   }
 
   async readStream(onEvent: (event: StreamEvent) => void, signal: AbortSignal): Promise<void> {
