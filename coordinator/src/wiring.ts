@@ -43,11 +43,9 @@ import { trustRoutes } from './trust/trust-routes.ts';
 import { openFilesMax } from './lib/open-files.ts';
 import { createLedgerStore } from './payments/ledger-store.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
-import { sendRefund } from './payments/refund-job.ts';
 import { RELEASE_RUN_EVERY_MS, releaseEarnings } from './payments/release-job.ts';
-import { REFUND_TOPIC } from './payments/settlement.ts';
-import { createTestPayment } from './payments/test-payment.ts';
 import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
+import { addPaymentJobs, createPayments, paymentRoutes } from './payments-wiring.ts';
 import { RunningCoordinator } from './running-coordinator.ts';
 import { buildWeb } from './web/web-routes.ts';
 
@@ -114,7 +112,7 @@ export async function createCoordinator(
     ledger: createLedgerStore({ clock, random }),
     streams: new EventStreams(clock, limits.streams),
   };
-  const payments = paymentsOf(config, parts.payments ?? []);
+  const payments = createPayments(config, parts.payments ?? []);
   addJobs(jobs, context, payments);
   const web = buildWeb(context);
   const routes = [...apiRoutes(context, payments), ...web.routes];
@@ -183,6 +181,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...trustRoutes(context),
     ...offeringRoutes(context),
     ...contractRoutes(context, payments),
+    ...paymentRoutes(context, payments),
     ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),
@@ -190,18 +189,10 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
   ];
 }
 
-function paymentsOf(
-  config: CoordinatorConfig,
-  others: readonly PaymentProvider[],
-): ReadonlyMap<string, PaymentProvider> {
-  const providers = config.payments.test ? [createTestPayment(), ...others] : others;
-  return new Map(providers.map((provider) => [provider.method, provider]));
-}
-
 function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string, PaymentProvider>): void {
   jobs.handle(VERIFY_TOPIC, ({ key }) => verifyDelivery(context, key), { concurrency: LOOKS_AT_ONCE });
   jobs.handle(DEADLINE_TOPIC, ({ payload }) => enforceDeadline(context, payload.contractId));
-  jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal));
+  addPaymentJobs(jobs, context, payments);
   jobs.every('orders.route', ROUTE_EVERY_MS, () => rerouteWaiting(context));
   jobs.every('releases', RELEASE_RUN_EVERY_MS, async (signal) => {
     await releaseEarnings(context, signal);
