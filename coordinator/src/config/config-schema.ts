@@ -19,6 +19,45 @@ const seconds = (description: string, least: number, value: number) =>
 const perMinute = (description: string, value: number) =>
   Type.Integer({ description, minimum: 1, maximum: 10_000_000, default: value });
 
+const secretFile = (what: string, example: string) =>
+  Type.String({
+    minLength: 1,
+    description: `the file with ${what}, readable by its owner alone; relative to this file`,
+    examples: [example],
+  });
+
+const apiBase = (who: string, value: string) =>
+  Type.String({
+    pattern: '^https?://[^/?#\\s]+/?$',
+    description: `where ${who} is; anything else than its own address must be on loopback (a stand-in for tests)`,
+    default: value,
+  });
+
+const StripeSchema = closed(
+  {
+    secret_key_file: secretFile('the secret or restricted key of Stripe', '/etc/dc-coordinator/stripe.key'),
+    webhook_secret_file: secretFile(
+      'the secret of the webhook endpoint, which `dc-coordinator admin stripe setup` writes',
+      '/etc/dc-coordinator/stripe-webhook.secret',
+    ),
+    api_base: apiBase('Stripe', 'https://api.stripe.com'),
+    capture: Type.Enum(['at_delivery', 'at_once'], {
+      description:
+        'when the money of a rental is taken: at_delivery authorises first, and offers only methods that can; at_once offers all methods, also those that take days',
+      default: 'at_delivery',
+    }),
+    automatic_tax: Type.Boolean({
+      description: 'Stripe computes tax and adds it to the price',
+      default: false,
+    }),
+    invoices: Type.Boolean({
+      description: 'Stripe sends an invoice after each payment; needs capture = "at_once"',
+      default: false,
+    }),
+  },
+  'payments by Stripe: cards and more',
+);
+
 export const RawConfigSchema = closed(
   {
     environment: Type.String({
@@ -79,6 +118,11 @@ export const RawConfigSchema = closed(
             'the payment method that settles at once and moves no money; only with a loopback public_url',
           default: false,
         }),
+        wallet: Type.Boolean({
+          description: 'whether renters can have a wallet, where one of the other methods can fill it',
+          default: true,
+        }),
+        stripe: Type.Optional(StripeSchema),
       },
       'how renters pay',
     ),

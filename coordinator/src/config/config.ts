@@ -1,6 +1,16 @@
 /** The coordinator's settings after loading: validated, with defaults. config-schema.ts says what may be written. */
 import type { LogLevel } from '../lib/log.ts';
 
+/** How Stripe is reached, and what is asked of it. The secrets themselves stay in their files. */
+export interface StripeConfig {
+  secretKeyFile: string;
+  webhookSecretFile: string;
+  apiBase: string;
+  capture: 'at_delivery' | 'at_once';
+  automaticTax: boolean;
+  invoices: boolean;
+}
+
 /** See config-schema.ts for what each means to an operator. */
 export interface CoordinatorConfig {
   /** Name of this installation ("prod", "demo"); part of seals, orders and records, so that two never mix. */
@@ -18,6 +28,9 @@ export interface CoordinatorConfig {
   payments: {
     /** The `test` method; refused where publicUrl is not loopback. */
     test: boolean;
+    /** Whether renters can have a wallet, where something can fill it. True unless said otherwise. */
+    wallet?: boolean;
+    stripe?: StripeConfig;
   };
   agents: {
     heartbeatIntervalMs: number;

@@ -19,6 +19,8 @@ const PROOF_MS = 600_000;
 /** An agent that was offline for a day has brought its records by then. */
 const EVIDENCE_GRACE_MS = 86_400_000;
 
+const STRIPE_API = 'https://api.stripe.com';
+
 /** Flags that win over the file. */
 export interface ConfigOverrides {
   port?: number | undefined;
@@ -78,6 +80,24 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
         false,
       );
   }
+  const { stripe } = raw.payments;
+  if (stripe !== undefined) {
+    const base = URL.parse(stripe.api_base);
+    if (base === null || (base.origin !== STRIPE_API && !isLoopback(base.hostname)))
+      add(
+        'payments.stripe.api_base',
+        stripe.api_base,
+        'Stripe’s own address, or one on loopback',
+        STRIPE_API,
+      );
+    if (stripe.invoices && stripe.capture === 'at_delivery')
+      add(
+        'payments.stripe.invoices',
+        true,
+        'false, or capture = "at_once": Stripe makes no invoice of what is only authorised',
+        false,
+      );
+  }
   const { heartbeat_interval_s: beat, offline_after_s: offline } = raw.agents;
   if (offline < 2 * beat)
     add(
@@ -87,6 +107,28 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
       3 * beat,
     );
   return problems;
+}
+
+function toPayments(
+  { test, wallet, stripe }: RawConfig['payments'],
+  folder: string,
+): CoordinatorConfig['payments'] {
+  return {
+    test,
+    ...(wallet ? {} : { wallet }),
+    ...(stripe === undefined
+      ? {}
+      : {
+          stripe: {
+            secretKeyFile: resolve(folder, stripe.secret_key_file),
+            webhookSecretFile: resolve(folder, stripe.webhook_secret_file),
+            apiBase: new URL(stripe.api_base).origin,
+            capture: stripe.capture,
+            automaticTax: stripe.automatic_tax,
+            invoices: stripe.invoices,
+          },
+        }),
+  };
 }
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
@@ -101,7 +143,7 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
     metricsPort: raw.metrics.enabled ? raw.metrics.port : null,
     databaseFile: join(dataDir, 'coordinator.sqlite'),
     keyFile: raw.key_file === undefined ? join(dataDir, 'coordinator.key') : resolve(folder, raw.key_file),
-    payments: { test: raw.payments.test },
+    payments: toPayments(raw.payments, folder),
     agents: {
       heartbeatIntervalMs: agents.heartbeat_interval_s * 1000,
       offlineAfterMs: agents.offline_after_s * 1000,

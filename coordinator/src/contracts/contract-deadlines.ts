@@ -59,12 +59,16 @@ const DEADLINES: Readonly<Partial<Record<ContractState, DeadlineRule>>> = {
   active: ({ ends_at: endsAt }) =>
     endsAt === null ? null : { at: endsAt, event: 'expire', reason: 'The paid time is over.', change: {} },
   // The clock stands still, but a place is not kept for ever; what was not used goes back.
-  paused: (contract) => ({
-    at: contract.state_since_at + PAUSE_MS_MAX,
-    event: 'expire',
-    reason: 'It was paused for as long as a pause may last.',
-    change: {},
-  }),
+  paused: (contract) =>
+    // The bank decides about a dispute, however long that takes: its money is held until then.
+    contract.payment_state === 'disputed'
+      ? null
+      : {
+          at: contract.state_since_at + PAUSE_MS_MAX,
+          event: 'expire',
+          reason: 'It was paused for as long as a pause may last.',
+          change: {},
+        },
 };
 
 /** What a contract says that could not be delivered: the reason, and what becomes of the money. */

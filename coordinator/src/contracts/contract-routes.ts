@@ -12,13 +12,16 @@ import {
   HealthReport,
   PauseContract,
   RespondContract,
+  type WireContract,
 } from '@dc/shared/wire/contract';
 import type { Context } from '../context.ts';
 import type { Reader } from '../database/database.ts';
 import { listContractRecords } from '../evidence/record-store.ts';
 import { accountOf, type Principal } from '../http/principal.ts';
 import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
-import { payContract, payExtension } from '../payments/payment-service.ts';
+import { openPaymentNow } from '../payments/checkouts.ts';
+import { keyOfContract, keyOfExtension } from '../payments/payment-asks.ts';
+import { pay } from '../payments/payment-service.ts';
 import type { PaymentProvider } from '../payments/payment-provider.ts';
 import { maySee } from './contract-rules.ts';
 import { createContract, moveContract } from './contract-service.ts';
@@ -26,7 +29,7 @@ import { findContract, type ContractRow } from './contract-store.ts';
 import { streamContract } from './contract-stream.ts';
 import { requestExtension } from './extend-contract.ts';
 import { fromHealthCursor, viewHealthPage } from './health-view.ts';
-import { listContracts, viewRow } from './contract-view.ts';
+import { listContracts, viewContract, viewRow } from './contract-view.ts';
 
 const ContractParams = closed({ id: Uuid });
 const BASE = '/api/v1/contracts';
@@ -58,6 +61,8 @@ function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
       'DURATION_OUT_OF_RANGE',
       'OPERATING_SYSTEM_UNKNOWN',
       'PAYMENT_METHOD_UNKNOWN',
+      'PAYMENT_AMOUNT_UNSUPPORTED',
+      'WALLET_TOO_LOW',
       'SSH_KEY_INVALID',
       'MONEY_RANGE',
     ],
@@ -71,9 +76,13 @@ function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
         sshKey,
         renter: accountOf(principal).account,
       });
-      const paid = await payContract(context, trx, contract, provider);
+      const { refund_to: refundTo = 'source' } = body;
+      const paid = await pay(context, trx, { contract, refundTo }, provider);
       return { status: 201, body: await viewRow(trx, paid, now) };
     },
+    // Where it is paid elsewhere, the answer says where, unless the payment provider takes too long.
+    complete: (contract, { now }) =>
+      withCheckout(context, payments, { contract, key: keyOfContract(contract.id), now }),
   });
 }
 
@@ -162,6 +171,7 @@ function cancelRoute(context: Context): Route {
       const isRenter = contract.renter_pubkey === caller.account;
       if (!isRenter && !caller.isAdmin)
         throw new AppError('PERMISSION_DENIED', 'Only the renter can cancel a contract.');
+      assertUndisputed(contract);
       const after = await moveContract(context, trx, contract, {
         event: 'cancel',
         actor: isRenter ? 'renter' : 'admin',
@@ -184,6 +194,8 @@ function extendRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
       'CONTRACT_STATE',
       'DURATION_OUT_OF_RANGE',
       'PAYMENT_METHOD_UNKNOWN',
+      'PAYMENT_AMOUNT_UNSUPPORTED',
+      'WALLET_TOO_LOW',
       'MONEY_RANGE',
     ],
     idempotency: 'required', // Twice is twice the hours and twice the money.
@@ -194,9 +206,22 @@ function extendRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
         throw new AppError('PERMISSION_DENIED', 'Only the renter can extend a contract.');
       const provider = paymentBy(payments, contract.payment_method);
       const extension = await requestExtension(context, trx, contract, body.hours);
-      const after = await payExtension(context, trx, { contract, extension }, provider);
+      const after = await pay(context, trx, { contract, extension }, provider);
       return { status: 200, body: await viewRow(trx, after, now) };
     },
+    complete(contract, { now }) {
+      const waiting = contract.extensions?.findLast(({ status }) => status === 'pending');
+      if (waiting === undefined) return Promise.resolve(contract);
+      return withCheckout(context, payments, { contract, key: keyOfExtension(waiting.id), now });
+    },
+  });
+}
+
+/** The money of a disputed payment is held: nothing can be split until the bank has decided. Throws CONTRACT_STATE. */
+function assertUndisputed(contract: ContractRow): void {
+  if (contract.payment_state !== 'disputed') return;
+  throw new AppError('CONTRACT_STATE', 'The payment is disputed.', {
+    remedy: 'Wait for the outcome of the dispute: it resumes or ends the contract by itself.',
   });
 }
 
@@ -216,6 +241,7 @@ function powerRoute(context: Context, event: 'pause' | 'resume'): Route {
     async handle({ params, body, principal, now }, trx) {
       const contract = await visibleContract(trx, params.id, principal);
       const reason = body.reason ?? `${event === 'pause' ? 'Paused' : 'Resumed'} by an administrator.`;
+      if (event === 'resume') assertUndisputed(contract);
       const after = await moveContract(context, trx, contract, { event, actor: 'admin', reason });
       return { status: 200, body: await viewRow(trx, after, now) };
     },
@@ -252,6 +278,17 @@ function respondRoute(context: Context): Route {
       return { status: 200, body: await viewRow(trx, after, now) };
     },
   });
+}
+
+/** The contract with its checkout, opened now unless it was before. */
+async function withCheckout(
+  context: Context,
+  payments: ReadonlyMap<string, PaymentProvider>,
+  { contract, key, now }: { contract: WireContract; key: string; now: number },
+): Promise<WireContract> {
+  if (payments.get(contract.payment.method)?.online === undefined) return contract;
+  await openPaymentNow(context, payments, key);
+  return (await viewContract(context.db.read, contract.id, now)) ?? contract;
 }
 
 function paymentBy(payments: ReadonlyMap<string, PaymentProvider>, method: string): PaymentProvider {

@@ -102,6 +102,11 @@ export interface WriteRoute<
     trx: Transaction,
     prepared: Prepared,
   ): Promise<RouteAnswer<Static<R>>>;
+  /**
+   * Adds to the answer what can be known only after the commit (an address at another company's, say): also to the
+   * first answer that is given again. What was done is done: it may take a few seconds, and does not throw.
+   */
+  complete?(body: Static<R>, input: { now: number }): Promise<Static<R>>;
 }
 
 /** Answers by itself on `input.raw.reply` (server-sent events, JSON lines, HTML). */

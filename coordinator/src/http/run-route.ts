@@ -174,7 +174,10 @@ export class RouteRunner {
       if (isAdmitted) await this.#spendAnyway(credential, error);
       throw error;
     }
-    return send(input.raw.reply, answer);
+    if (route.complete === undefined || answer instanceof AppError || answer.status >= 300)
+      return send(input.raw.reply, answer);
+    const completed = await route.complete(JSON.parse(answer.text), { now: input.now });
+    return send(input.raw.reply, { ...answer, text: JSON.stringify(completed) });
   }
 
   /** Runs the handler, or gives its first answer again. */

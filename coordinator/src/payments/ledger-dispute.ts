@@ -15,8 +15,11 @@ interface DisputeMovement {
   contractId: string | null;
 }
 
-/** Where the disputed payment's money lies: in the contract's escrow, or in the wallet that it filled. */
-export type DisputeSource = { contractId: string } | { renterPubkey: string };
+/**
+ * Where the disputed payment's money lies: in the contract's escrow, in a refund of the contract that was decided and
+ * has not left, or in the wallet that it filled.
+ */
+export type DisputeSource = { contractId: string } | { refundDueOf: string } | { renterPubkey: string };
 
 /** A dispute was opened: `amount` of what is left can neither be released nor spent nor refunded until it is decided. */
 export function disputeOpened(
@@ -87,7 +90,7 @@ export function disputeLost(
 }
 
 function sourceAccount(source: DisputeSource): string {
-  return 'contractId' in source
-    ? accounts.escrow(source.contractId)
-    : accounts.renterWallet(source.renterPubkey);
+  if ('contractId' in source) return accounts.escrow(source.contractId);
+  if ('refundDueOf' in source) return accounts.refundDue(source.refundDueOf);
+  return accounts.renterWallet(source.renterPubkey);
 }

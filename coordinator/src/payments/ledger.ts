@@ -24,6 +24,8 @@ export type PostingKind =
   | 'refund_decided'
   | 'refund_confirmed'
   | 'refund_failed'
+  | 'refunded_by_hand'
+  | 'refund_by_hand_failed'
   | 'wallet_topped_up'
   | 'paid_from_wallet'
   | 'refunded_to_wallet'

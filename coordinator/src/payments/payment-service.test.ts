@@ -79,7 +79,7 @@ describe('a notice', () => {
     await say(notice('paid', 'evt_1'));
     const before = await dumpDatabase(market.coordinator.context.db.read);
     expect(await say(notice('paid', 'evt_1'))).toBe(false);
-    await market.coordinator.clock.advance(60_000);
+    await market.coordinator.clock.advance(30_000);
     expect(await say(notice('paid', 'evt_1'))).toBe(false);
     expect(await dumpDatabase(market.coordinator.context.db.read)).toEqual(before);
   });

@@ -11,44 +11,80 @@ import { findExtension, type ExtensionRow } from '../contracts/extension-store.t
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { autoAccepts } from '../offerings/provider-store.ts';
-import { paymentReceived } from './ledger.ts';
+import { balanceOf } from './ledger-store.ts';
+import { paidFromWallet } from './ledger-wallet.ts';
+import { accounts, paymentReceived } from './ledger.ts';
+import { askForPayment, keyOfContract, keyOfExtension } from './payment-asks.ts';
 import type { PaymentNotice, PaymentProvider } from './payment-provider.ts';
 import { refundEverything, refundPayment } from './settlement.ts';
 
-/** Opens the payment of a new contract; where it settles at once, the contract comes back paid. */
-export function payContract(
-  context: Context,
-  trx: Transaction,
-  contract: ContractRow,
-  provider: PaymentProvider,
-): Promise<ContractRow> {
-  return settleAtOnce(context, trx, provider, { contract });
+/** Where the payer wants what comes back to go. */
+export type RefundTo = 'source' | 'wallet';
+
+/** A contract, or more time for one, that is to be paid. */
+export interface Payable {
+  contract: ContractRow;
+  extension?: ExtensionRow;
+  refundTo?: RefundTo;
 }
 
-/** Opens the payment of an extension; where it settles at once, the contract comes back extended. */
-export function payExtension(
+/**
+ * Opens the payment of a new contract or of an extension. Where it settles at once, the contract comes back paid (or
+ * extended); else the payment is asked for after the commit. Throws WALLET_TOO_LOW, PAYMENT_AMOUNT_UNSUPPORTED.
+ */
+export async function pay(
   context: Context,
   trx: Transaction,
-  wanted: { contract: ContractRow; extension: ExtensionRow },
+  payable: Payable,
   provider: PaymentProvider,
 ): Promise<ContractRow> {
-  return settleAtOnce(context, trx, provider, wanted);
-}
-
-async function settleAtOnce(
-  context: Context,
-  trx: Transaction,
-  provider: PaymentProvider,
-  { contract, extension }: { contract: ContractRow; extension?: ExtensionRow },
-): Promise<ContractRow> {
-  const amountE9s = extension?.price_e9s ?? contract.total_e9s;
-  const notice = provider.settleAtOnce({
+  const { contract, extension } = payable;
+  const amount = {
+    amountE9s: extension?.price_e9s ?? contract.total_e9s,
+    currency: contract.currency,
+  };
+  if (provider.online !== undefined && amount.amountE9s > 0n) {
+    await askForPayment(context, trx, provider, {
+      key: extension === undefined ? keyOfContract(contract.id) : keyOfExtension(extension.id),
+      account: contract.renter_pubkey,
+      contractId: contract.id,
+      extensionId: extension?.id ?? null,
+      amount,
+      description: describe(payable),
+      isForDelivery: extension === undefined,
+      refundTo: payable.refundTo ?? 'source',
+    });
+    return contract;
+  }
+  if (provider.source === 'wallet') await assertWalletHolds(trx, contract, amount.amountE9s);
+  const request = {
     contractId: contract.id,
     ...(extension === undefined ? {} : { extensionId: extension.id }),
-    amount: { amountE9s, currency: contract.currency },
-  });
+    amount,
+  };
+  const notice =
+    provider.online === undefined
+      ? provider.settleAtOnce(request)
+      : // Nothing to pay: there is nobody to ask.
+        { ...request, eventId: `free:${extension?.id ?? contract.id}`, kind: 'paid' as const };
   if (notice !== null) await applyPaymentNotice(context, trx, provider.method, notice);
   return (await findContract(trx, contract.id)) ?? contract;
+}
+
+function describe({ contract, extension }: Payable): string {
+  const hours = (count: number): string => `${String(count)} ${count === 1 ? 'hour' : 'hours'}`;
+  return extension === undefined
+    ? `${contract.offering_title}, ${hours(contract.duration_hours)}`
+    : `${contract.offering_title}, ${hours(extension.hours)} more`;
+}
+
+async function assertWalletHolds(trx: Transaction, contract: ContractRow, priceE9s: bigint): Promise<void> {
+  const { amountE9s } = await balanceOf(
+    trx,
+    accounts.renterWallet(contract.renter_pubkey),
+    contract.currency,
+  );
+  if (amountE9s < priceE9s) throw new AppError('WALLET_TOO_LOW');
 }
 
 /** A notice that is being applied. */
@@ -56,19 +92,19 @@ interface Receipt {
   context: Context;
   trx: Transaction;
   contract: ContractRow;
-  notice: PaymentNotice;
+  notice: PaymentNotice & { taxE9s?: bigint };
 }
 
 /**
  * Takes a payment provider's notice: once, however often it comes. `false` where it was known. Throws
  * CONTRACT_NOT_FOUND, and LEDGER_REFUSED for money that is not what this contract waits for; nothing is kept then.
- * What is paid twice, or too late, is booked and goes back.
+ * What is paid twice, or too late, is booked and goes back. `taxE9s` came on top of the price.
  */
 export async function applyPaymentNotice(
   context: Context,
   trx: Transaction,
   method: string,
-  notice: PaymentNotice,
+  notice: PaymentNotice & { taxE9s?: bigint },
 ): Promise<boolean> {
   const contract = await findContract(trx, notice.contractId);
   if (contract === null) throw new AppError('CONTRACT_NOT_FOUND');
@@ -97,20 +133,25 @@ export async function applyPaymentNotice(
 
 /** Books what came. Throws LEDGER_REFUSED unless it is `due`; null where any amount is taken, because it goes back. */
 async function book({ context, trx, contract, notice }: Receipt, due: bigint | null): Promise<void> {
-  const { amount } = notice;
+  const { amount, taxE9s = 0n } = notice;
   const isDue = due === null ? amount.amountE9s >= 0n : amount.amountE9s === due;
   if (amount.currency !== contract.currency || !isDue)
     throw new AppError('LEDGER_REFUSED', 'The payment is not the price of the contract.');
   if (amount.amountE9s === 0n) return;
-  await context.ledger.append(
-    trx,
-    paymentReceived({
-      cause: `payment:${contract.payment_method}:${notice.eventId}`,
-      contractId: contract.id,
-      method: contract.payment_method,
-      paid: amount,
-    }),
-  );
+  const movement = {
+    cause: `payment:${contract.payment_method}:${notice.eventId}`,
+    contractId: contract.id,
+    paid: amount,
+  };
+  const set =
+    contract.payment_method === 'wallet'
+      ? paidFromWallet({ ...movement, renterPubkey: contract.renter_pubkey })
+      : paymentReceived({
+          ...movement,
+          method: contract.payment_method,
+          tax: { amountE9s: taxE9s, currency: amount.currency },
+        });
+  await context.ledger.append(trx, set);
 }
 
 /** Sends back what came with this notice, and nothing else. */

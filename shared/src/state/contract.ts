@@ -64,7 +64,15 @@ export const PAYMENT_STATES = [
   'disputed',
 ] as const;
 export type PaymentState = (typeof PAYMENT_STATES)[number];
-export const PAYMENT_EVENTS = ['succeed', 'fail', 'refund_part', 'refund_all', 'dispute'] as const;
+export const PAYMENT_EVENTS = [
+  'succeed',
+  'fail',
+  'refund_part',
+  'refund_all',
+  'dispute',
+  'reinstate', // the dispute was won, and nothing had been refunded
+  'reinstate_part', // the same, where a part had been
+] as const;
 export type PaymentEvent = (typeof PAYMENT_EVENTS)[number];
 
 export const PAYMENT_TRANSITIONS: TransitionTable<PaymentState, PaymentEvent> = {
@@ -74,7 +82,7 @@ export const PAYMENT_TRANSITIONS: TransitionTable<PaymentState, PaymentEvent> = 
   failed: { succeed: 'succeeded' },
   partially_refunded: { refund_part: 'partially_refunded', refund_all: 'refunded', dispute: 'disputed' },
   refunded: { dispute: 'disputed' },
-  disputed: {},
+  disputed: { reinstate: 'succeeded', reinstate_part: 'partially_refunded' },
 };
 
 /** The payment's state after `event`, or null where that is not allowed. */

@@ -1,0 +1,66 @@
+/** Puts the ways of paying together, by what is configured: their providers, routes and jobs. */
+import type { CoordinatorConfig } from './config/config.ts';
+import { readSecretFile } from './config/secret-file.ts';
+import type { Context } from './context.ts';
+import type { Route } from './http/route.ts';
+import type { JobRunner } from './jobs/job-runner.ts';
+import {
+  capturePayment,
+  closePayment,
+  lookAtPayment,
+  openPayment,
+  sweepPayments,
+  type Payments,
+} from './payments/checkouts.ts';
+import { CAPTURE_TOPIC, CLOSE_TOPIC, LOOK_TOPIC, OPEN_TOPIC } from './payments/payment-asks.ts';
+import { paymentAdminRoutes } from './payments/payment-admin-routes.ts';
+import type { PaymentProvider } from './payments/payment-provider.ts';
+import { sendRefund } from './payments/refund-job.ts';
+import { REFUND_TOPIC } from './payments/settlement.ts';
+import { createStripePayment } from './payments/stripe/stripe-payment.ts';
+import { createTestPayment } from './payments/test-payment.ts';
+import { walletRoutes } from './payments/wallet/wallet-routes.ts';
+import { createWalletPayment } from './payments/wallet/wallet-payment.ts';
+import { webhookRoutes } from './payments/webhook-routes.ts';
+
+/** How long a payment that no event told of may wait, beyond its own time. */
+const SWEEP_EVERY_MS = 30_000;
+
+/** The ways of paying, in the order in which they are offered. Throws KEY_FILE_INVALID and KEY_FILE_UNSAFE. */
+export function createPayments(config: CoordinatorConfig, others: readonly PaymentProvider[]): Payments {
+  const { test, stripe } = config.payments;
+  const providers: PaymentProvider[] = [...others];
+  if (stripe !== undefined) {
+    const [secretKey] = readSecretFile(stripe.secretKeyFile, 'the secret key of Stripe');
+    const webhookSecrets = readSecretFile(stripe.webhookSecretFile, 'the secret of Stripe’s webhook');
+    providers.push(
+      createStripePayment({ ...stripe, secretKey, webhookSecrets, publicUrl: config.publicUrl }),
+    );
+  }
+  // A wallet that nothing can fill is no way to pay.
+  const hasWallet = config.payments.wallet ?? true;
+  if (hasWallet && providers.some(({ online }) => online?.capabilities.topsUp === true))
+    providers.push(createWalletPayment());
+  if (test) providers.unshift(createTestPayment());
+  return new Map(providers.map((provider) => [provider.method, provider]));
+}
+
+/** The routes of payments: webhooks, the wallet, and what an admin has to see. */
+export function paymentRoutes(context: Context, payments: Payments): Route[] {
+  return [
+    ...webhookRoutes(context, payments),
+    ...walletRoutes(context, payments),
+    ...paymentAdminRoutes(context),
+  ];
+}
+
+/** The jobs of payments. */
+export function addPaymentJobs(jobs: JobRunner, context: Context, payments: Payments): void {
+  jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal));
+  jobs.handle(OPEN_TOPIC, ({ key, signal }) => openPayment(context, payments, key, signal));
+  jobs.handle(LOOK_TOPIC, ({ key, signal }) => lookAtPayment(context, payments, key, signal));
+  jobs.handle(CAPTURE_TOPIC, ({ key, signal }) => capturePayment(context, payments, key, signal));
+  jobs.handle(CLOSE_TOPIC, ({ key, signal }) => closePayment(context, payments, key, signal));
+  if ([...payments.values()].some(({ online }) => online !== undefined))
+    jobs.every('payments.sweep', SWEEP_EVERY_MS, (signal) => sweepPayments(context, payments, signal));
+}

@@ -1,0 +1,187 @@
+/**
+ * Sends a refund back the way its money came. A contract can have been paid in several payments (extensions), and a
+ * provider takes whole cents only: the refund is cut into parts, one a payment, and what cannot be sent (a fraction of
+ * a cent, a part that the provider refuses for good) goes to the renter's wallet, so that nothing is lost. The parts
+ * are stored before anything is sent; each has its own key for ever.
+ */
+import { AppError } from '@dc/shared/errors';
+import type { Money } from '@dc/shared/money/money';
+import type { ContractRow } from '../contracts/contract-store.ts';
+import type { Context } from '../context.ts';
+import type { Reader, Transaction } from '../database/database.ts';
+import type { PaymentProvider } from './payment-provider.ts';
+import {
+  listPaymentRefunds,
+  listPayments,
+  refsOf,
+  findPayment,
+  type PaymentRefundRow,
+  type PaymentRow,
+} from './payment-store.ts';
+import type { RefundWay } from './settle-refund.ts';
+
+/** A refund that was decided. */
+export interface DecidedRefund {
+  key: string;
+  contract: ContractRow;
+  amount: Money;
+}
+
+/** A dispute can take months; the outbox looks again when it closes. */
+const DISPUTED_RETRY_MS = 60 * 60_000;
+/** A refund to a bank account takes days. */
+const PENDING_LOOK_MS = 60 * 60_000;
+
+/**
+ * Sends the refund and says where it went, or `pending` where the provider will say later what became of it. Throws
+ * what is to be tried again with the same key.
+ */
+export async function refundThrough(
+  context: Context,
+  provider: PaymentProvider,
+  refund: DecidedRefund,
+  signal: AbortSignal,
+): Promise<RefundWay | 'pending'> {
+  const { key, contract, amount } = refund;
+  if (provider.source === 'wallet') return { processorE9s: 0n, taxE9s: 0n, walletE9s: amount.amountE9s };
+  if (provider.online === undefined) {
+    await provider.refund({ key, contractId: contract.id, amount }, signal);
+    return { processorE9s: amount.amountE9s, taxE9s: 0n, walletE9s: 0n };
+  }
+  await assertUndisputed(context.db.read, contract.id);
+  const parts = await context.db.write((trx) => planParts(context, trx, provider, refund));
+  for (const part of parts) {
+    if (part.state === 'planned')
+      await sendPart(context, provider, { part, contractId: contract.id }, signal);
+  }
+  return (await wayOf(context.db.read, refund.key, amount.amountE9s)) ?? 'pending';
+}
+
+/** Where the refund's money went, once every part is decided; null before. */
+export async function wayOf(reader: Reader, key: string, amountE9s: bigint): Promise<RefundWay | null> {
+  const parts = await listPaymentRefunds(reader, { refund_key: key });
+  if (parts.some(({ state }) => state === 'planned' || state === 'pending')) return null;
+  const sent = parts.filter(({ state }) => state === 'succeeded');
+  const taxE9s = sent.reduce((sum, part) => sum + part.tax_e9s, 0n);
+  const processorE9s = sent.reduce((sum, part) => sum + part.amount_e9s, 0n) - taxE9s;
+  return { processorE9s, taxE9s, walletE9s: amountE9s - processorE9s };
+}
+
+async function assertUndisputed(reader: Reader, contractId: string): Promise<void> {
+  const open = await reader
+    .selectFrom('disputes')
+    .select('id')
+    .where('contract_id', '=', contractId)
+    .where('closed_at', 'is', null)
+    .executeTakeFirst();
+  if (open === undefined) return;
+  throw new AppError(
+    'PAYMENT_PROVIDER_UNAVAILABLE',
+    'A dispute about the payment is open: nothing is refunded until it is decided.',
+    { retryAfterMs: DISPUTED_RETRY_MS },
+  );
+}
+
+/** Cuts the refund into parts, the newest payment first, once: later calls get the same. */
+async function planParts(
+  context: Context,
+  trx: Transaction,
+  provider: PaymentProvider,
+  { key, contract, amount }: DecidedRefund,
+): Promise<PaymentRefundRow[]> {
+  const planned = await listPaymentRefunds(trx, { refund_key: key });
+  if (planned.length > 0) return planned;
+  const parts: PaymentRefundRow[] = [];
+  let leftE9s = amount.amountE9s;
+  for (const payment of await paymentsOf(trx, key, contract.id)) {
+    const part = await planPart(context, trx, provider, { payment, wantedE9s: leftE9s });
+    if (part === null) continue;
+    leftE9s -= part.netE9s;
+    if (part.row !== null)
+      parts.push({ ...part.row, id: `${key}#${String(parts.length + 1)}`, refund_key: key });
+    if (leftE9s <= 0n) break;
+  }
+  if (leftE9s > 0n)
+    throw new AppError('LEDGER_REFUSED', 'More is to be refunded than the payments of the contract hold.');
+  if (parts.length > 0) await trx.insertInto('payment_refunds').values(parts).execute();
+  return parts;
+}
+
+/** The payments that the refund may be taken from: one of them, where its key names it. */
+async function paymentsOf(trx: Transaction, key: string, contractId: string): Promise<PaymentRow[]> {
+  const prefix = `refund:${contractId}:payment:`;
+  const named = key.startsWith(prefix) ? await findPayment(trx, key.slice(prefix.length)) : null;
+  const all = named === null ? (await listPayments(trx, contractId)).reverse() : [named];
+  return all.filter(({ state }) => state === 'paid' || state === 'authorised');
+}
+
+/** What of `wantedE9s` this payment covers (`netE9s`), and the row of what is sent; null where nothing is left of it. */
+async function planPart(
+  context: Context,
+  trx: Transaction,
+  { method, online }: PaymentProvider,
+  { payment, wantedE9s }: { payment: PaymentRow; wantedE9s: bigint },
+): Promise<{ netE9s: bigint; row: PaymentRefundRow | null } | null> {
+  const before = (await listPaymentRefunds(trx, { payment_key: payment.key })).filter(
+    ({ state }) => state !== 'failed',
+  );
+  const sum = (field: 'amount_e9s' | 'tax_e9s'): bigint =>
+    before.reduce((total, row) => total + row[field], 0n);
+  const givenE9s = sum('amount_e9s') - sum('tax_e9s');
+  const openE9s = payment.amount_e9s - givenE9s;
+  if (openE9s <= 0n) return null;
+  const netE9s = wantedE9s < openE9s ? wantedE9s : openE9s;
+  // Money that was never taken cannot be put into a wallet.
+  if (payment.refund_to === 'wallet' && payment.state === 'paid') return { netE9s, row: null };
+  const taxE9s = (payment.tax_e9s * (givenE9s + netE9s)) / payment.amount_e9s - sum('tax_e9s');
+  const stepE9s = online?.capabilities.stepE9s(payment.currency) ?? 1n;
+  const grossE9s = ((netE9s + taxE9s) / stepE9s) * stepE9s;
+  const row: PaymentRefundRow = {
+    ...{ id: '', method, payment_key: payment.key, refund_key: null, external_id: null },
+    amount_e9s: grossE9s,
+    tax_e9s: taxE9s < grossE9s ? taxE9s : grossE9s,
+    currency: payment.currency,
+    ...{ state: 'planned', reason: null, created_at: context.clock.now(), settled_at: null },
+  };
+  return { netE9s, row: grossE9s > 0n ? row : null };
+}
+
+/** Asks the provider to send one part, and keeps what it answers. */
+async function sendPart(
+  context: Context,
+  provider: PaymentProvider,
+  { part, contractId }: { part: PaymentRefundRow; contractId: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const payment = await findPayment(context.db.read, part.payment_key);
+  if (payment === null) throw new Error(`refund ${part.id} has no payment`);
+  const answer = await provider.refund(
+    {
+      key: part.id,
+      contractId,
+      amount: { amountE9s: part.amount_e9s, currency: part.currency },
+      payment: refsOf(payment),
+    },
+    signal,
+  );
+  if (answer === undefined) throw new Error(`${provider.method} does not say what became of a refund`);
+  const now = context.clock.now();
+  await context.db.write(async (trx) => {
+    await trx
+      .updateTable('payment_refunds')
+      .set({
+        external_id: answer.id,
+        state: answer.status,
+        settled_at: answer.status === 'pending' ? null : now,
+      })
+      .where('id', '=', part.id)
+      .where('state', '=', 'planned') // An event may have been faster.
+      .execute();
+    if (answer.status === 'pending')
+      await trx
+        .updateTable('payments')
+        .set({ look_at: now + PENDING_LOOK_MS })
+        .where('key', '=', payment.key)
+        .execute();
+  });
+}
