@@ -7,13 +7,12 @@ import type { Clock } from '@dc/shared/clock';
 import { isAppError, type AppError } from '@dc/shared/errors';
 import { randomFraction, type Random } from '@dc/shared/random';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
-import type { ContractView, Journal, Lease } from '../journal/journal.ts';
+import type { Journal, Lease } from '../journal/journal.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Log } from '../lib/log.ts';
 import type { Turn } from '../lib/loop.ts';
 import { Nudge } from '../lib/nudge.ts';
 import type { ContractRunner } from '../reconcile/contract-runner.ts';
-import { isAnswered } from '../reconcile/desired.ts';
 import type { Contact } from './contact.ts';
 
 /** At the end of the first third, there is time for two more tries before 60 %. */
@@ -197,7 +196,7 @@ export class LeaseKeeper {
   #prune(): void {
     const { journal } = this.#parts;
     for (const [contractId, { epoch }] of this.#kept) {
-      if (!needsLease(journal.contract(contractId), epoch)) this.#kept.delete(contractId);
+      if (!journal.isLeaseNeeded({ contractId, epoch })) this.#kept.delete(contractId);
     }
   }
 
@@ -223,11 +222,3 @@ export class LeaseKeeper {
 
 const isStale = (error: unknown): error is AppError =>
   isAppError(error, 'LEASE_STALE') || isAppError(error, 'ORDER_NOT_FOUND');
-
-/** Whether the contract has an order of this epoch that nobody has answered or handed back. */
-function needsLease(view: ContractView | null, epoch: number): boolean {
-  if (view?.lease?.epoch !== epoch || view.lease.lost) return false;
-  return view.orders.some(
-    (order) => order.epoch === epoch && order.returned === null && !isAnswered(view, order),
-  );
-}

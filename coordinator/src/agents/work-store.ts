@@ -75,6 +75,9 @@ export async function findLiveWork(
   return row ?? null;
 }
 
+/** Word for word the condition of the index `work_open`: with bound values the whole history would be read. */
+const IS_LIVE = sql<SqlBool>`state in ('open', 'leased')`;
+
 /** Who asks for work. */
 export interface Worker {
   agentKey: string;
@@ -91,6 +94,7 @@ export function listLeasable(reader: Reader, worker: Worker, limit: number): Pro
     .selectFrom('work')
     .selectAll()
     .where('pool_id', '=', worker.poolId)
+    .where(IS_LIVE)
     .where(
       sql<SqlBool>`not exists (select 1 from hand_backs h where h.work_id = work.id
       and h.agent_key = ${worker.agentKey} and h.until_at > ${worker.now})`,
@@ -131,6 +135,7 @@ export function listUnbound(reader: Reader, poolId: string, limit: number): Prom
     .selectFrom('work')
     .selectAll()
     .where('pool_id', '=', poolId)
+    .where(IS_LIVE)
     .where('state', '=', 'open')
     .where('kind', '=', 'provision')
     .where('agent_key', 'is', null)

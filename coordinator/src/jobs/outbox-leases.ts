@@ -5,6 +5,7 @@
  * A leased row's `not_before_at` is when its lease ends: "due" is then one condition on one index, also for the rows
  * of a runner that died.
  */
+import { sql } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
 
 /** Which row. */
@@ -38,7 +39,8 @@ export async function nextRows(
     .where('done_at', 'is', null)
     .where('needs_attention_at', 'is', null)
     .where('not_before_at', '<=', until)
-    .where('topic', 'in', topics)
+    // As an expression, so that the index on what waits is used: by topic all that was ever done would be read.
+    .where(sql`topic || ''`, 'in', topics)
     .orderBy('not_before_at')
     .limit(limit)
     .execute();

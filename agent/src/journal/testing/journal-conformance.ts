@@ -206,6 +206,46 @@ export function describeJournal(name: string, open: () => Promise<Journal>): voi
       expect(save(3, 400)).toBe(true);
     });
 
+    it('needs a lease for as long as an order under it is neither answered nor handed back', async () => {
+      const journal = await empty();
+      const order = anOrder({ epoch: 2 });
+      const isNeeded = (epoch = 2): boolean => journal.isLeaseNeeded({ contractId: CONTRACT_ID, epoch });
+      journal.write('t', (writer) => writer.saveLease(aLease(order)));
+      expect(isNeeded()).toBe(false);
+      journal.write('t', (writer) => writer.saveOrder(order));
+      expect(isNeeded()).toBe(true);
+      expect(isNeeded(1)).toBe(false);
+      const end = (sagaId: string, epoch: number | null): void =>
+        journal.write('t', (writer) => {
+          writer.createSaga(aSaga({ sagaId }));
+          writer.finishSaga(sagaId, { outcome: epoch === null ? 'cancelled' : 'reported', at: NOON, epoch });
+        });
+      end('undone', null);
+      end('older', 1);
+      expect(isNeeded()).toBe(true);
+      end('answer', 2);
+      expect(isNeeded()).toBe(false);
+      const later = anOrder({ epoch: 3 });
+      journal.write('t', (writer) => {
+        writer.saveOrder(later);
+        writer.saveLease(aLease(later));
+      });
+      expect(isNeeded(3)).toBe(true);
+      const reason = { code: 'refused', detail: '', nothingMade: false, at: NOON } as const;
+      journal.write('t', (writer) => writer.returnOrder(later, reason));
+      expect(isNeeded(3)).toBe(false);
+    });
+
+    it('needs no lease that is lost', async () => {
+      const journal = await empty();
+      const order = anOrder();
+      journal.write('t', (writer) => {
+        writer.saveOrder(order);
+        writer.saveLease({ ...aLease(order), lost: true });
+      });
+      expect(journal.isLeaseNeeded(order)).toBe(false);
+    });
+
     it('brings a lost lease back only under a newer epoch', async () => {
       const journal = await empty();
       const lease = aLease(anOrder());
@@ -265,6 +305,21 @@ export function describeJournal(name: string, open: () => Promise<Journal>): voi
       expect(append(started({ sagaId: 'nobody' }))).toThrow('not open');
       expect(journal.saga('saga-1')!.finished).toEqual({ outcome: 'reported', at: NOON + 1, epoch: 4 });
       expect(journal.saga('saga-1')!.events.map(({ event }) => event)).toEqual(['created', 'finished']);
+    });
+
+    it('keeps the secret of a saga until the saga ends', async () => {
+      const journal = await empty();
+      const secret = new Uint8Array(32).fill(7);
+      journal.write('t', (writer) => {
+        writer.saveOrder(anOrder());
+        writer.createSaga(aSaga());
+        writer.saveSagaSecret('saga-1', secret);
+      });
+      expect(journal.sagaSecret('saga-1')).toEqual(secret);
+      journal.write('t', (writer) =>
+        writer.finishSaga('saga-1', { outcome: 'reported', at: NOON + 1, epoch: 4 }),
+      );
+      expect(journal.sagaSecret('saga-1')).toBeNull();
     });
 
     it('keeps one instance a contract and lists them by phase', async () => {
