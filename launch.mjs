@@ -30,6 +30,7 @@ const TARGETS = {
   build: ['node', 'installer/build-release.ts'],
   agent: ['node', 'agent/src/main.ts'],
   coordinator: ['node', 'coordinator/src/main.ts'],
+  'pve-sim': ['node', 'agent/src/pve-sim/main.ts'],
   exec: [],
 };
 

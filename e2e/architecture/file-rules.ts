@@ -73,7 +73,7 @@ export function moduleWorkViolations(files: readonly SourceFile[]): string[] {
     .filter(
       ({ path: filePath }) => /^(agent|coordinator|shared)\/src\//.test(filePath) && !isTestFile(filePath),
     )
-    .filter(({ path: filePath }) => !/\/src\/main\.ts$|\/web\/browser\//.test(filePath))
+    .filter(({ path: filePath }) => !/\/src\/(pve-sim\/)?main\.ts$|\/web\/browser\//.test(filePath))
     .flatMap((file) =>
       file.syntax.statements.flatMap((statement) => {
         const problem = workOf(statement);

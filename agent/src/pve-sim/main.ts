@@ -1,0 +1,61 @@
+/** `npm run pve-sim`: a simulated Proxmox VE cluster on this machine, until it is stopped. README.md has the options. */
+import { parseArgs } from 'node:util';
+import { systemClock } from '../lib/system-clock.ts';
+import { systemRandom } from '../lib/system-random.ts';
+import { LIFELIKE, QUICK } from './cluster/timing.ts';
+import { seededRandom } from './seeded-random.ts';
+import { startPveSimulator } from './start-pve-simulator.ts';
+
+const HELP = `npm run pve-sim -- [options]
+
+  --port N             where the API listens (8006)
+  --nodes N            how many nodes: pve1, pve2, … (1)
+  --version V          7.4, 8.4 or 9.1 (8.4)
+  --times T            quick or lifelike (lifelike)
+  --seed N             makes what is random repeatable
+  --guest-ssh-port N   the SSH port of every guest (2222)
+  --template VMID      the number of the template on the first node; the next ones count on (9000)
+`;
+
+const OPTIONS = {
+  port: { type: 'string', default: '8006' },
+  nodes: { type: 'string', default: '1' },
+  version: { type: 'string', default: '8.4' },
+  times: { type: 'string', default: 'lifelike' },
+  seed: { type: 'string' },
+  'guest-ssh-port': { type: 'string', default: '2222' },
+  template: { type: 'string', default: '9000' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: OPTIONS });
+  if (values.help) {
+    console.log(HELP);
+    return;
+  }
+  const simulator = await startPveSimulator({
+    clock: systemClock,
+    random: values.seed === undefined ? systemRandom : seededRandom(Number(values.seed)),
+    version: values.version,
+    nodes: Number(values.nodes),
+    port: Number(values.port),
+    timing: values.times === 'quick' ? QUICK : LIFELIKE,
+    guestSshPort: Number(values['guest-ssh-port']),
+  });
+  const { cluster } = simulator.control;
+  let vmid = Number(values.template);
+  for (const node of cluster.nodes.keys()) {
+    await simulator.control.addVm({ vmid, node, name: 'debian-12', template: true });
+    vmid += 1;
+  }
+  console.log(`Proxmox VE ${cluster.version.version} (simulated): ${[...cluster.nodes.keys()].join(', ')}`);
+  console.log(`API          ${simulator.url}/api2/json`);
+  console.log(`fingerprint  ${simulator.fingerprint}`);
+  console.log(`token        ${simulator.rootToken}`);
+  console.log(`template     ${values.template} on pve1, and so on`);
+  const stop = (): void => void simulator.close().then(() => process.exit(0));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+}
+
+await main();
