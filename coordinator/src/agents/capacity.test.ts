@@ -128,7 +128,7 @@ describe('A signed statement of capacity', () => {
       'that was changed',
       (market) => {
         const { capacity_statement: compact } = stating(market, market.agent.key);
-        const [head, , signature] = compact.split('.');
+        const [head = '', , signature = ''] = compact.split('.');
         const payload = Buffer.from(JSON.stringify({ cpu: 1e6 })).toString('base64url');
         return { capacity_statement: `${head}.${payload}.${signature}` };
       },

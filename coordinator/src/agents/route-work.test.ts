@@ -22,7 +22,7 @@ async function countryMarket() {
   const other = await addAgent({ coordinator, provider: second }, 'other');
   const french = await addAgent({ coordinator, provider: elsewhere }, 'french');
   const offering = await makeOffering(coordinator, provider, { pool_id: undefined as never });
-  return { ...market, offering: offering as WireOffering, other, french };
+  return { ...market, offering: offering, other, french };
 }
 
 const FULL = { capacity: { cpu: 0, memory_mb: 0, disk_gb: 0, instances: 0 } };

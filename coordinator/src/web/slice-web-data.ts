@@ -15,6 +15,8 @@ import {
 import { fromCursor, toCursor, viewOffering } from '../offerings/offering-view.ts';
 import { findProvider } from '../offerings/provider-store.ts';
 import { viewProvider } from '../offerings/provider-view.ts';
+import { viewAttention } from '../trust/attention.ts';
+import { viewUptime } from '../trust/uptime-view.ts';
 import type { OfferingFilter } from './offering-filter.ts';
 import type { Page, ShownOffering, WebData } from './web-data.ts';
 
@@ -51,6 +53,11 @@ export function sliceWebData(context: Context): WebData {
     async findProvider(pubkey) {
       const row = await findProvider(db.read, pubkey);
       return row === null ? null : viewProvider(db.read, row, presence());
+    },
+    findUptime: (pubkey) => viewUptime(db.read, pubkey, presence()),
+    async findAttention(principal, pubkey) {
+      if (principal.account !== pubkey && !principal.isAdmin) return null;
+      return viewAttention(db.read, pubkey, presence());
     },
     findAccount: (pubkey) => findAccount(db.read, pubkey),
     async listContracts(principal, cursor): Promise<Page<WireContract>> {

@@ -1,6 +1,7 @@
 /** The port through which the pages read: what they show and nothing else. `slice-web-data.ts` asks the slices. */
 import type { WireContract } from '@dc/shared/wire/contract';
 import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
+import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
 import type { AccountPrincipal } from '../http/principal.ts';
 import type { OfferingFilter } from './offering-filter.ts';
 
@@ -31,6 +32,9 @@ export interface WebData {
   listCountries(): Promise<string[]>;
   findOffering(id: string): Promise<ShownOffering | null>;
   findProvider(pubkey: string): Promise<WireProvider | null>;
+  findUptime(pubkey: string): Promise<WireUptime>;
+  /** What the provider has to look at, for itself and for administrators; null for everybody else. */
+  findAttention(principal: AccountPrincipal, pubkey: string): Promise<WireAttention | null>;
   findAccount(pubkey: string): Promise<AccountName | null>;
   /** The caller's contracts as a renter, newest first. */
   listContracts(principal: AccountPrincipal, cursor: string | null): Promise<Page<WireContract>>;

@@ -7,9 +7,11 @@ import { AppError } from '@dc/shared/errors';
 import { PUBLIC_KEY_PATTERN } from '@dc/shared/crypto/public-key';
 import { UUID_V7_PATTERN } from '@dc/shared/ids';
 import type { Context } from '../context.ts';
+import type { AccountPrincipal } from '../http/principal.ts';
 import { streamRoute, type Route } from '../http/route.ts';
 import { NO_FILTER, parseFilter, readFields } from './offering-filter.ts';
 import { contractPage } from './pages/contract-page.ts';
+import type { Viewer } from './pages/contract-parts.ts';
 import { contractsPage } from './pages/contracts-page.ts';
 import { accountPage, loginPage } from './pages/login-page.ts';
 import { offeringsPage } from './pages/offerings-page.ts';
@@ -85,15 +87,28 @@ async function showContract(data: WebData, { params, principal, now }: PageInput
   const contract = await data.findContract(principal, id);
   if (contract === null) throw new AppError('CONTRACT_NOT_FOUND');
   const provider = await data.findProvider(contract.provider_pubkey);
-  return contractPage({ contract, providerName: provider?.name ?? 'a provider', now });
+  return contractPage({
+    contract,
+    providerName: provider?.name ?? 'a provider',
+    viewer: viewerOf(principal, contract.provider_pubkey),
+    now,
+  });
 }
 
-async function showProvider(data: WebData, { params }: PageInput): Promise<PageAnswer> {
+/** Whoever may see a contract and is neither its provider nor an administrator is its renter. */
+function viewerOf({ account, isAdmin }: AccountPrincipal, provider: string): Viewer {
+  if (isAdmin) return 'admin';
+  return account === provider ? 'provider' : 'renter';
+}
+
+async function showProvider(data: WebData, { params, principal }: PageInput): Promise<PageAnswer> {
   const pubkey = parseId(params.id, PUBLIC_KEY, 'PROVIDER_NOT_FOUND');
   const provider = await data.findProvider(pubkey);
   if (provider === null) throw new AppError('PROVIDER_NOT_FOUND');
   const { items } = await data.listOfferings({ ...NO_FILTER, provider: pubkey });
-  return providerPage(provider, items);
+  const uptime = await data.findUptime(pubkey);
+  const attention = principal.kind === 'account' ? await data.findAttention(principal, pubkey) : null;
+  return providerPage({ provider, offerings: items, uptime, attention });
 }
 
 function assetRoute(site: Site): Route {

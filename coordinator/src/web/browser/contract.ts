@@ -2,16 +2,20 @@
 import type { WireContract } from '@dc/shared/wire/contract';
 import { hasEnded, stateText } from '../contract-text.ts';
 import { CONTRACT_PARTS } from '../pages/contract-parts.ts';
+import type { Viewer } from '../pages/contract-parts.ts';
 import { startCancelDialog } from './cancel-dialog.ts';
 import { ContractFeed, type FeedState } from './contract-feed.ts';
 import { announce, byId, revealScripted } from './dom.ts';
+import { startExtendDialog } from './extend-dialog.ts';
 import { identityFileOf } from './made-keys.ts';
+import { startOperatorPanel } from './operator-panel.ts';
 import { serverNow } from './server-time.ts';
 import { localiseTimes } from './times.ts';
 
 const root = byId('contract', HTMLElement);
 let contract = JSON.parse(root.dataset['contract'] ?? '') as WireContract;
 const identityFile = identityFileOf(contract.id);
+const viewer = root.dataset['viewer'] as Viewer;
 const rendered = new Map<string, string>();
 
 const FEED_TEXT: Readonly<Record<FeedState, string>> = {
@@ -31,7 +35,11 @@ const feed = new ContractFeed(contract.id, {
   },
 });
 
+const showOperator =
+  document.getElementById('operator') === null ? null : startOperatorPanel(contract.id, update);
+
 render();
+if (document.getElementById('extend-dialog') !== null) startExtendDialog(() => contract, update);
 if (document.getElementById('cancel-dialog') !== null) startCancelDialog(contract.id, update);
 if (isFinal()) feed.stop();
 else feed.start();
@@ -48,7 +56,8 @@ function update(next: WireContract): void {
 
 /** Renders the parts whose markup has changed, and leaves the others, with what is focused or open in them, alone. */
 function render(): void {
-  const view = { contract, now: serverNow(), identityFile };
+  const view = { contract, now: serverNow(), viewer, identityFile };
+  showOperator?.(contract);
   for (const [id, renderPart] of Object.entries(CONTRACT_PARTS)) {
     const markup = String(renderPart(view) ?? '');
     if (withoutCounters(markup) === rendered.get(id)) continue;

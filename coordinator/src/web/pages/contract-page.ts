@@ -1,19 +1,21 @@
 /** One contract: the parts that change, inside a frame that stays, and the dialog that cancels. */
 import type { WireContract } from '@dc/shared/wire/contract';
 import { html, type Html } from '../html.ts';
-import { CONTRACT_PARTS, type ContractView } from './contract-parts.ts';
+import { CONTRACT_PARTS, type ContractView, type Viewer } from './contract-parts.ts';
+import { renderExtendDialog, renderOperatorPanel } from './extending-parts.ts';
 import type { PageParts } from './layout.ts';
 
 /** What the page shows. */
 export interface ContractPageView {
   contract: WireContract;
   providerName: string;
+  viewer: Viewer;
   now: number;
 }
 
 /** The page of one contract. */
-export function contractPage({ contract, providerName, now }: ContractPageView): PageParts {
-  const view = { contract, now, identityFile: null };
+export function contractPage({ contract, providerName, viewer, now }: ContractPageView): PageParts {
+  const view = { contract, now, viewer, identityFile: null };
   return {
     title: contract.offering_title,
     section: 'contracts',
@@ -25,11 +27,13 @@ export function contractPage({ contract, providerName, now }: ContractPageView):
         <span id="live" data-script hidden>connecting…</span>
         <noscript>Load this page again to see what has changed.</noscript>
       </p>
-      <div id="contract" data-contract="${JSON.stringify(contract)}">
+      <div id="contract" data-contract="${JSON.stringify(contract)}" data-viewer="${viewer}">
         <div class="contract-main">${MAIN_PARTS.map((id) => renderPart(id, view))}</div>
         <div class="contract-side">${SIDE_PARTS.map((id) => renderPart(id, view))}</div>
       </div>
-      ${contract.refund_if_cancelled_now !== null && renderCancelDialog()}`,
+      ${viewer === 'admin' && renderOperatorPanel()}
+      ${contract.refund_if_cancelled_now !== null && renderCancelDialog()}
+      ${viewer === 'renter' && contract.ended_at === null && renderExtendDialog()}`,
   };
 }
 

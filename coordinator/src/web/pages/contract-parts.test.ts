@@ -1,11 +1,21 @@
 import { CONTRACT_STATES } from '@dc/shared/state/contract';
 import { describe, expect, it } from 'vitest';
 import { aContract, CONTRACTS, PREVIEW_NOW } from '../testing/preview-data.ts';
-import { CONTRACT_PARTS, knownHostsLine, sshCommand, type ContractView } from './contract-parts.ts';
+import {
+  CONTRACT_PARTS,
+  knownHostsLine,
+  sshCommand,
+  type ContractView,
+  type Viewer,
+} from './contract-parts.ts';
 
-const render = (contract: ContractView['contract'], identityFile: string | null = null): string =>
+const render = (
+  contract: ContractView['contract'],
+  identityFile: string | null = null,
+  viewer: Viewer = 'renter',
+): string =>
   Object.values(CONTRACT_PARTS)
-    .map((part) => String(part({ contract, now: PREVIEW_NOW, identityFile }) ?? ''))
+    .map((part) => String(part({ contract, now: PREVIEW_NOW, viewer, identityFile }) ?? ''))
     .join('\n');
 const words = (markup: string): string => markup.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
 
@@ -23,6 +33,24 @@ describe('the page of a contract', () => {
       const canCancel = contract.refund_if_cancelled_now !== null;
       expect(render(contract).includes('id="cancel-open"'), contract.state).toBe(canCancel);
     }
+  });
+
+  it('offers more time, with its price, to the renter alone, and cancelling not to the provider', () => {
+    const active = CONTRACTS.find(({ state }) => state === 'active')!;
+    const rented = CONTRACTS.filter((contract) => render(contract).includes('id="extend-open"'));
+    expect(rented.map(({ state }) => state)).toEqual(['active']);
+    expect(words(render(active))).toContain('0.009 USD an hour, 29 days at most');
+    for (const viewer of ['provider', 'admin'] as const)
+      expect(render(active, null, viewer)).not.toContain('extend-open');
+    expect(render(active, null, 'provider')).not.toContain('cancel-open');
+    expect(render(active, null, 'admin')).toContain('cancel-open');
+  });
+
+  it('shows what the provider has announced, and what of more time is not paid', () => {
+    const active = CONTRACTS.find(({ state }) => state === 'active')!;
+    expect(words(render(active))).toContain('Announced until 20 Nov 2026, 16:03 UTC');
+    expect(words(render(active))).toContain('5 hours more for 0.045 USD: not paid yet.');
+    expect(render({ ...active, notice: null })).not.toContain('announcement');
   });
 
   it('shows the ssh command only where one can log in', () => {

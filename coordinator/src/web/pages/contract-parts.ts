@@ -16,9 +16,14 @@ import {
 } from '../contract-text.ts';
 import { durationText, shortDurationText, hoursText, moneyText, timeElement } from '../format.ts';
 import { html, httpUrl, type Html } from '../html.ts';
+import { renderExtending } from './extending-parts.ts';
+
+/** Who looks at the contract: what they may do differs. */
+export type Viewer = 'renter' | 'provider' | 'admin';
 
 /** What the parts are rendered from. */
 export interface ContractView {
+  viewer: Viewer;
   contract: WireContract;
   /** Server time, in milliseconds. */
   now: number;
@@ -48,6 +53,13 @@ function renderStatus({ contract }: ContractView): Html {
         <p><b>${contract.last_error.detail}</b></p>
         <p>${contract.last_error.remedy}</p>
         <p class="quiet">Code ${contract.last_error.code}</p>
+      </div>`
+    }
+    ${
+      contract.notice != null &&
+      html`<div class="notice" id="announcement">
+        <p><b>${contract.notice.detail}</b></p>
+        ${contract.notice.until !== null && html`<p>Announced until ${timeElement(contract.notice.until)}.</p>`}
       </div>`
     }
     ${money !== null && html`<p class="outcome">${money}</p>`} ${release !== null && html`<p>${release}</p>`}
@@ -161,7 +173,8 @@ export function renderCopyLine(id: string, label: string, text: string): Html {
   </div>`;
 }
 
-function renderTerms({ contract, now }: ContractView): Html {
+function renderTerms(view: ContractView): Html {
+  const { contract, now, viewer } = view;
   const isRunning = contract.state === 'active' && contract.ends_at !== null;
   const fact = (term: string, value: Html | string | null) =>
     value !== null &&
@@ -190,8 +203,10 @@ function renderTerms({ contract, now }: ContractView): Html {
       ${fact('Refunded', contract.refunded === null ? null : moneyText(contract.refunded))}
       ${fact('System', contract.operating_system)}
     </dl>
+    ${renderExtending(view)}
     ${
       contract.refund_if_cancelled_now !== null &&
+      viewer !== 'provider' &&
       html`<p class="actions">
         <button type="button" class="button danger" id="cancel-open" data-script hidden>
           Cancel contract…

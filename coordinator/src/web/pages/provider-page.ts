@@ -1,15 +1,26 @@
 /** What everyone may see of a provider: agents, evidence with its gaps and forks, offerings. No score without data. */
 import type { WireProvider } from '@dc/shared/wire/offering';
-import { timeElement } from '../format.ts';
+import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
+import { durationText, timeElement } from '../format.ts';
 import { html, type Html } from '../html.ts';
 import type { ShownOffering } from '../web-data.ts';
+import { renderAttention } from './attention-part.ts';
 import type { PageParts } from './layout.ts';
 import { renderOffering } from './offerings-page.ts';
 
 type Agent = WireProvider['agents'][number];
 
+/** What the page shows. */
+export interface ProviderPageView {
+  provider: WireProvider;
+  offerings: readonly ShownOffering[];
+  uptime: WireUptime;
+  /** For the provider itself and administrators; null for everybody else. */
+  attention: WireAttention | null;
+}
+
 /** The provider's page. */
-export function providerPage(provider: WireProvider, offerings: readonly ShownOffering[]): PageParts {
+export function providerPage({ provider, offerings, uptime, attention }: ProviderPageView): PageParts {
   const records = provider.agents.reduce((sum, { evidence }) => sum + evidence.records, 0);
   return {
     title: provider.name,
@@ -20,13 +31,14 @@ export function providerPage(provider: WireProvider, offerings: readonly ShownOf
         Provider since ${timeElement(provider.created_at)} ·
         ${provider.auto_accept ? 'takes paid orders by itself' : 'decides on each paid order by hand'}
       </p>
+      ${attention !== null && renderAttention(attention, (key) => nameOf(provider, key))}
       <section class="card" aria-labelledby="agents-title">
         <h2 id="agents-title">Agents</h2>
         ${
           provider.agents.length === 0
             ? html`<p>No data yet: no agent has registered.</p>`
             : html`<ul class="agents">
-                ${provider.agents.map(renderAgent)}
+                ${provider.agents.map((agent) => renderAgent(agent, uptime))}
               </ul>`
         }
       </section>
@@ -73,13 +85,21 @@ export function providerPage(provider: WireProvider, offerings: readonly ShownOf
   };
 }
 
-function renderAgent(agent: Agent): Html {
+/** An agent by its label, or by the beginning of its key. */
+function nameOf({ agents }: WireProvider, key: string): string {
+  const label = agents.find(({ public_key }) => public_key === key)?.label ?? '';
+  return label === '' ? `agent ${key.slice(0, 6)}` : label;
+}
+
+function renderAgent(agent: Agent, uptime: WireUptime): Html {
   const { evidence } = agent;
   return html`<li>
     <div>
       <b>${agent.label === '' ? `Agent ${agent.public_key.slice(0, 6)}` : agent.label}</b>
       <span class="badge ${agent.online ? 'good' : 'over'}">${agent.online ? 'Online' : 'Offline'}</span>
+      ${renderAnnounced(agent)}
     </div>
+    ${renderUptime(uptime.agents.find(({ public_key }) => public_key === agent.public_key))}
     <p class="quiet">
       ${agent.last_heartbeat_at === null ? 'Never heard from' : html`Last heard from ${timeElement(agent.last_heartbeat_at)}`}${agent.version !== null && ` · version ${agent.version}`}
       ·
@@ -100,4 +120,40 @@ function renderAgent(agent: Agent): Html {
       </p>`
     }
   </li>`;
+}
+
+function renderAnnounced({ draining, maintenance_until: until }: Agent): Html | null {
+  if (until != null) return html`<span class="badge wait">Maintenance until ${timeElement(until)}</span>`;
+  return draining === true ? html`<span class="badge wait">Takes no new contracts</span>` : null;
+}
+
+/** Of the last 30 days, and of as much of them as is known. */
+function renderUptime(agent: WireUptime['agents'][number] | undefined): Html | null {
+  if (agent === undefined) return null;
+  if (agent.uptime === null || agent.since === null) return html`<p>Uptime: no data yet.</p>`;
+  const percent = (Math.floor(agent.uptime * 10_000) / 100).toFixed(2);
+  const announced =
+    agent.maintenance_ms > 0 && html`, besides ${durationText(agent.maintenance_ms)} of maintenance`;
+  return html`<p>
+      Uptime <b>${percent} %</b> since
+      ${timeElement(agent.since)}${
+        agent.outage_ms > 0 && html`, ${durationText(agent.outage_ms)} away`
+      }${announced}
+    </p>
+    ${agent.maintenance.length > 0 && renderMaintenance(agent.maintenance)}`;
+}
+
+function renderMaintenance(maintenance: WireUptime['agents'][number]['maintenance']): Html {
+  return html`<details>
+    <summary>Announced maintenance</summary>
+    <ul>
+      ${maintenance.map(
+        ({ from, to, kind, record_seq: seq }) =>
+          html`<li>
+            ${kind === 'draining' ? 'No new contracts' : 'Maintenance'} from ${timeElement(from)}
+            ${to === null ? 'on' : html`until ${timeElement(to)}`}, by its record ${seq}
+          </li>`,
+      )}
+    </ul>
+  </details>`;
 }

@@ -3,6 +3,7 @@ import type { ContractState } from '@dc/shared/state/contract';
 import { CONTRACT_STATES } from '@dc/shared/state/contract';
 import type { WireContract } from '@dc/shared/wire/contract';
 import type { WireProvider } from '@dc/shared/wire/offering';
+import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
 import type { ShownOffering, WebData } from '../web-data.ts';
 
 export const PREVIEW_NOW = Date.parse('2026-11-20T14:03:09.000Z');
@@ -181,6 +182,19 @@ export const CONTRACTS: readonly WireContract[] = CONTRACT_STATES.map((state, in
       payment: { method: 'test', status: 'partially_refunded', checkout_url: null },
     });
   }
+  if (state === 'active') {
+    return aContract(index, state, {
+      notice: {
+        code: 'maintenance',
+        detail: 'The provider works on the machine that this contract runs on: it may be away for a while.',
+        until: at(2 * HOUR_MS),
+      },
+      may_extend: { price_per_hour: usd('9000000'), hours_max: 696 },
+      extensions: [
+        { id: uuid(300), hours: 5, price: usd('45000000'), status: 'pending', created_at: at(-MINUTE_MS) },
+      ],
+    });
+  }
   return aContract(index, state);
 });
 
@@ -223,6 +237,82 @@ export const PROVIDERS: readonly WireProvider[] = [
   { pubkey: 'b2'.repeat(32), name: 'New here', auto_accept: false, created_at: at(-HOUR_MS), agents: [] },
 ];
 
+const UPTIME: WireUptime = {
+  from: at(-30 * 24 * HOUR_MS),
+  to: at(0),
+  agents: [
+    {
+      public_key: '11'.repeat(32),
+      label: 'falkenstein-1',
+      since: at(-30 * 24 * HOUR_MS),
+      uptime: 0.99954,
+      known_ms: 29 * 24 * HOUR_MS,
+      outage_ms: 19 * MINUTE_MS,
+      maintenance_ms: 24 * HOUR_MS,
+      outages: [{ from: at(-50 * HOUR_MS), to: at(-50 * HOUR_MS + 19 * MINUTE_MS) }],
+      maintenance: [
+        { from: at(-100 * HOUR_MS), to: at(-76 * HOUR_MS), kind: 'maintenance', record_seq: 411 },
+      ],
+    },
+  ],
+};
+
+const ATTENTION: WireAttention = {
+  blocked: [
+    {
+      agent: '11'.repeat(32),
+      said_at: at(-4000),
+      explanation: {
+        contract_id: uuid(101),
+        desired: 'running, by order 01900000-0000-7000-8000-000000000190 (provision, epoch 1)',
+        observed:
+          'absent at the backend (a complete list of the backend does not hold it); the journal has no instance',
+        next_step: 'wait until 2026-11-20T14:04:00.000Z',
+        blocked_by: {
+          code: 'retry_later',
+          text: 'The last try failed; the next one has its time.',
+          remedy: 'Nothing to do yet. See the last attempts for what is in the way.',
+        },
+        since: at(-5 * MINUTE_MS),
+        last_attempts: [
+          {
+            at: at(-MINUTE_MS),
+            saga: 'provision-instance',
+            saga_id: uuid(191),
+            step: 'create',
+            undo: false,
+            attempt: 3,
+            outcome: 'failed',
+            code: 'PROVISIONER_UNAVAILABLE',
+            detail: HOSTILE,
+          },
+        ],
+        command: 'dc-agent doctor',
+      },
+    },
+  ],
+  destruction_paused: [
+    { agent: '11'.repeat(32), waiting: 4, since: at(-HOUR_MS), command: 'dc-agent confirm' },
+  ],
+  orphans: [
+    {
+      agent: '12'.repeat(32),
+      total: 1,
+      command: 'dc-agent orphans list',
+      instances: [{ id: 'vm-104', contract_id: uuid(104), first_seen_at: at(-3 * HOUR_MS) }],
+    },
+  ],
+  unserved_offerings: [{ id: uuid(4), title: 'Tiny, Lisbon', out_of_stock: 'offline' }],
+  unserved_contracts: [
+    {
+      id: uuid(105),
+      state: 'rejected',
+      since: at(-HOUR_MS),
+      detail: 'No agent of the provider can serve it now.',
+    },
+  ],
+};
+
 /** The data of a small market in which everything has happened; `change` makes it another. */
 export function previewData(change: Partial<WebData> = {}): WebData {
   return {
@@ -239,6 +329,8 @@ export function previewData(change: Partial<WebData> = {}): WebData {
     listCountries: async () => ['DE', 'FI', 'NO', 'PT'],
     findOffering: async (id) => OFFERINGS.find((offering) => offering.id === id) ?? null,
     findProvider: async (pubkey) => PROVIDERS.find((provider) => provider.pubkey === pubkey) ?? null,
+    findUptime: async (pubkey) => (pubkey === PROVIDER_KEY ? UPTIME : { ...UPTIME, agents: [] }),
+    findAttention: async (_principal, pubkey) => (pubkey === PROVIDER_KEY ? ATTENTION : null),
     findAccount: async () => ACCOUNT,
     listContracts: async () => ({ items: [...CONTRACTS], nextCursor: null }),
     findContract: async (_principal, id) => CONTRACTS.find((contract) => contract.id === id) ?? null,
