@@ -43,9 +43,13 @@ import { trustRoutes } from './trust/trust-routes.ts';
 import { openFilesMax } from './lib/open-files.ts';
 import { createLedgerStore } from './payments/ledger-store.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
+import { payoutRoutes } from './payments/payout-routes.ts';
 import { RELEASE_RUN_EVERY_MS, releaseEarnings } from './payments/release-job.ts';
+import { guardLedger, jobGuard } from './safe-mode/guard.ts';
+import { advanceMark, checkMark, MARK_EVERY_MS } from './safe-mode/mark.ts';
 import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
 import { addPaymentJobs, createPayments, paymentRoutes } from './payments-wiring.ts';
+import { statementRoutes } from './payments/statement-routes.ts';
 import { RunningCoordinator } from './running-coordinator.ts';
 import { buildWeb } from './web/web-routes.ts';
 
@@ -96,11 +100,13 @@ export async function createCoordinator(
   const { db } = await openMigrated(config, { clock, random, log });
   const metrics = new CoordinatorMetrics();
   const limits = connectionLimits(openFilesMax());
-  const jobs = new JobRunner({ database: db, clock, random, log, onEvent: metrics.onJob });
+  const assertMayRun = jobGuard(db);
+  const jobs = new JobRunner({ database: db, clock, random, log, onEvent: metrics.onJob, assertMayRun });
   const context: Context = {
     config,
     db,
     clock,
+    startedAt: clock.now(),
     random,
     keys,
     get key() {
@@ -109,11 +115,12 @@ export async function createCoordinator(
     log,
     signals: new Signals({ db, clock, log }),
     outbox: createOutbox({ clock, onCommitted: () => jobs.wake() }),
-    ledger: createLedgerStore({ clock, random }),
+    ledger: guardLedger(createLedgerStore({ clock, random })),
     streams: new EventStreams(clock, limits.streams),
   };
   const payments = createPayments(config, parts.payments ?? []);
   addJobs(jobs, context, payments);
+  await checkMark(context);
   const web = buildWeb(context);
   const routes = [...apiRoutes(context, payments), ...web.routes];
   const app = buildServer(context, routes, {
@@ -185,6 +192,8 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),
+    ...payoutRoutes(context),
+    ...statementRoutes(context),
     ...safeModeRoutes(context),
   ];
 }
@@ -198,6 +207,7 @@ function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string
     await releaseEarnings(context, signal);
   });
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
+  jobs.every('mark', MARK_EVERY_MS, () => advanceMark(context));
 }
 
 /** Only its owner can look into it. */

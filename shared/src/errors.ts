@@ -263,6 +263,17 @@ export const ERRORS = {
     'The payment provider gives no answer that can be used.',
     'Nothing is lost: it is asked again by itself. Look again in a minute.',
   ),
+  PAYOUT_CONFLICT: row(
+    'conflict',
+    'These releases cannot be paid out as listed.',
+    'List what providers are owed again, and pay what the list shows then.',
+  ),
+  PAYOUT_NOT_FOUND: row('not_found', 'There is no such payout.', 'Check the address.'),
+  PAYOUT_STATE: row(
+    'conflict',
+    'The payout is in a state that does not allow this.',
+    'Look at its state: GET /api/v1/admin/payouts.',
+  ),
   WALLET_TOO_LOW: row(
     'exhausted',
     'The wallet does not hold enough.',

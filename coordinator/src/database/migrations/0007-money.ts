@@ -65,6 +65,7 @@ const EARNING: readonly string[] = [
     payout_id text
   )`,
   `create index releases_provider on releases (provider_pubkey, currency, at, amount_e9s)`,
+  `create index releases_order on releases (provider_pubkey, seq)`,
   `create index releases_contract on releases (contract_id)`,
   `create index releases_unpaid on releases (provider_pubkey, currency, seq, amount_e9s) where payout_id is null`,
   `create index releases_payout on releases (payout_id) where payout_id is not null`,
