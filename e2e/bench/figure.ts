@@ -4,7 +4,7 @@
 export interface Figure {
   name: string;
   value: number;
-  unit: 'ms' | 's' | '1/s' | 'MB' | 'kB' | '%';
+  unit: 'ms' | 's' | '1/s' | 'MB' | 'kB' | '%' | '';
   /** What must be reached; null for figures that only explain others. */
   target: { atMost: number } | { atLeast: number } | null;
   /** The same thing at its simplest, measured in the same run; null where there is none. */
@@ -68,6 +68,7 @@ function renderTarget({ target, unit }: Figure): string {
 }
 
 function withUnit(value: number, unit: Figure['unit']): string {
+  if (unit === '') return value.toLocaleString('en'); // A count.
   const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return `${value.toFixed(digits)} ${unit}`;
 }

@@ -4,6 +4,7 @@
  */
 import os from 'node:os';
 import { parseArgs } from 'node:util';
+import { agents } from './agents.ts';
 import { BenchRun, type Bench } from './bench.ts';
 import { isReached, renderTable, type Figure } from './figure.ts';
 import { idle } from './idle.ts';
@@ -12,7 +13,7 @@ import { records } from './records.ts';
 import { rentals } from './rentals.ts';
 import { start } from './start.ts';
 
-const BENCHES: readonly Bench[] = [rentals, records, start, page, idle];
+const BENCHES: readonly Bench[] = [rentals, records, agents, start, page, idle];
 
 const USAGE = `Usage: npm run bench -- [NAME…] [--json]
 

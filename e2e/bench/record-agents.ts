@@ -1,4 +1,4 @@
-/** Registers the agents of the `records` benchmark, and has each lease a paid contract that it may report about. */
+/** Registers agents for benchmarks by the calls that `dc-agent setup` makes, and has each lease a paid contract. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AGENT_PERMISSIONS, signDelegation, signGrant } from '@dc/shared/delegation/delegation';
@@ -57,13 +57,15 @@ export async function prepareAgents(
 
 const usd = (amount_e9s: string) => ({ amount_e9s, currency: 'USD' });
 
-const offeringOf = (poolId: string, places: number) => ({
+/** What a benchmark sells. */
+export const offeringOf = (poolId: string, places: number) => ({
   ...{ title: 'Bench', pool_id: poolId, cpu: 1, memory_mb: 512, disk_gb: 5, country: 'DE', places },
   ...{ operating_systems: ['none'], min_hours: 1, max_hours: 24 },
   ...{ price_per_hour: usd('1000000'), setup_fee: usd('0') },
 });
 
-async function register(
+/** Grants one agent a place in the pool, registers its key and sends its first heartbeat. Returns the environment. */
+export async function register(
   provider: ApiClient,
   { coordinatorKey, poolId }: { coordinatorKey: string; poolId: string },
   agent: ApiClient,
@@ -97,10 +99,11 @@ async function register(
   return environment;
 }
 
-async function rent(renter: ApiClient, offeringId: string): Promise<void> {
+/** Rents one, paid at once. */
+export async function rent(renter: ApiClient, offeringId: string): Promise<WireContract> {
   const order = {
     ...{ offering_id: offeringId, duration_hours: 1, payment_method: 'test' },
     ssh_public_key: `ssh-ed25519 ${SSH_KEY.toString('base64')}`,
   };
-  await renter.post<WireContract>('/api/v1/contracts', order, { 'idempotency-key': randomUUID() });
+  return renter.post<WireContract>('/api/v1/contracts', order, { 'idempotency-key': randomUUID() });
 }

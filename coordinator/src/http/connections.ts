@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 /** Files that are no connections: the database, logs, sockets of jobs that look at instances. */
 const FILES_KEPT_BACK = 128;
 /** From this part of the limit on, connections are not kept. */
-const CROWDED_FROM = 0.98;
+const CROWDED_FROM = 0.96;
 /** Of the connections, how many may be streams, which never make room for anybody. */
 const STREAMS_SHARE = 0.75;
 /** Where the limit is not known: what a process of this kind is commonly given. */

@@ -1,0 +1,245 @@
+/**
+ * Half of the crowd of the `agents` benchmark, a process of its own: registers its agents as `dc-agent setup` does,
+ * then each lives as a real one would, through the agent's own client: a stream that stays open, heartbeats over
+ * a connection that is kept, a lease asked for at each nudge. Only what agents do at their backends is left out.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SigningKey } from '@dc/shared/crypto/ed25519';
+import { HttpCoordinator } from '../../agent/src/coordinator-client/http-coordinator.ts';
+import { jittered } from '../../agent/src/lib/backoff.ts';
+import { systemClock } from '../../agent/src/lib/system-clock.ts';
+import { systemRandom } from '../../agent/src/lib/system-random.ts';
+import { heartbeatPauseMs } from '../../agent/src/run/heartbeat-loop.ts';
+import { POLL_MS } from '../../agent/src/run/work-loop.ts';
+import { ApiClient } from '../api-client.ts';
+import { offeringOf, register } from './record-agents.ts';
+
+/** What a crowd is made of. */
+export interface CrowdPlan {
+  url: string;
+  coordinatorKey: string;
+  providers: number;
+  agentsPerProvider: number;
+}
+
+/** A pool of the crowd's, and what it sells. */
+export interface CrowdPool {
+  poolId: string;
+  offeringId: string;
+}
+
+/** What a crowd is told, in this order. */
+export type CrowdCommand = CrowdPlan | 'connect' | 'measure' | 'end';
+
+/** What it answers to each. */
+export type CrowdAnswer = { pools: CrowdPool[] } | 'connected' | 'measuring' | CrowdMeasured;
+
+/** What a crowd has seen since `measure`. */
+export interface CrowdMeasured {
+  /** For each pool: for each of its agents, when nudges arrived, in milliseconds since the epoch. */
+  nudges: { poolId: string; agents: number[][] }[];
+  /** Of every two heartbeats in a row: how long after the end of the coordinator's interval the later one came. */
+  latesMs: number[];
+  /** How long each heartbeat waited for its answer. */
+  beatsMs: number[];
+  leases: number;
+  /** Streams that broke and calls that failed. */
+  troubles: Record<string, number>;
+}
+
+const REGISTERING_AT_ONCE = 16;
+const CONNECTING_AT_ONCE = 64;
+const LEASES_MAX = 16;
+
+const measured = (): Omit<CrowdMeasured, 'nudges'> => ({ latesMs: [], beatsMs: [], leases: 0, troubles: {} });
+let seen = measured();
+
+/** One agent. */
+class CrowdAgent {
+  readonly seed = randomBytes(32);
+  readonly #ending = new AbortController();
+  readonly #loops: Promise<void>[] = [];
+  nudgedAt: number[] = [];
+  #coordinator: HttpCoordinator | null = null;
+  #isLeasing = false;
+  #lastBeatAt: number | null = null;
+
+  /** Opens the stream and begins its heartbeats within `spreadMs`. Resolves when the stream is open. */
+  async connect(url: string, spreadMs: number): Promise<void> {
+    const key = SigningKey.fromSeed(this.seed);
+    const coordinator = new HttpCoordinator({ url, key, clock: systemClock, random: systemRandom });
+    this.#coordinator = coordinator;
+    const open = Promise.withResolvers<true>();
+    this.#loops.push(this.#listen(coordinator, () => open.resolve(true)));
+    this.#loops.push(this.#beat(coordinator, spreadMs), this.#poll(coordinator));
+    await open.promise;
+  }
+
+  async end(): Promise<void> {
+    this.#ending.abort();
+    await this.#coordinator?.close();
+    await Promise.all(this.#loops);
+  }
+
+  async #listen(coordinator: HttpCoordinator, onOpen: () => void): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      try {
+        await coordinator.readStream(({ name }) => {
+          if (name === 'hello') onOpen();
+          if (name !== 'work') return;
+          this.nudgedAt.push(Date.now());
+          void this.#lease(coordinator);
+        }, signal);
+        if (!signal.aborted) note('stream ended');
+      } catch (error) {
+        if (!signal.aborted) note(error);
+      }
+      await pause(500, signal);
+    }
+  }
+
+  async #poll(coordinator: HttpCoordinator): Promise<void> {
+    const { signal } = this.#ending;
+    await pause(Math.random() * POLL_MS, signal);
+    while (!signal.aborted) {
+      await this.#lease(coordinator);
+      await pause(jittered(POLL_MS, systemRandom), signal);
+    }
+  }
+
+  async #lease(coordinator: HttpCoordinator): Promise<void> {
+    if (this.#isLeasing) return;
+    this.#isLeasing = true;
+    try {
+      seen.leases += (await coordinator.leaseWork(LEASES_MAX, this.#ending.signal)).length;
+    } catch (error) {
+      if (!this.#ending.signal.aborted) note(error);
+    }
+    this.#isLeasing = false;
+  }
+
+  async #beat(coordinator: HttpCoordinator, spreadMs: number): Promise<void> {
+    const { signal } = this.#ending;
+    await pause(Math.random() * spreadMs, signal);
+    while (!signal.aborted) {
+      const startedAt = performance.now();
+      try {
+        const answer = await coordinator.heartbeat(
+          {
+            ...{
+              version: 'bench',
+              running_contracts: [],
+              healthy: true,
+              capabilities: { provisioner: 'bench' },
+            },
+            capacity: { cpu: 64, memory_mb: 65_536, disk_gb: 1000, instances: 100 },
+          },
+          signal,
+        );
+        seen.beatsMs.push(performance.now() - startedAt);
+        const at = Date.parse(answer.server_time);
+        if (this.#lastBeatAt !== null) seen.latesMs.push(at - this.#lastBeatAt - answer.next_interval_ms);
+        this.#lastBeatAt = at;
+        if (answer.open_work > 0) void this.#lease(coordinator);
+        await pause(heartbeatPauseMs(answer.next_interval_ms, systemRandom), signal);
+      } catch (error) {
+        if (!signal.aborted) note(error);
+        await pause(jittered(1_000, systemRandom), signal);
+      }
+    }
+  }
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  delay(ms, undefined, { signal }).catch(() => undefined); // Aborted: the loop ends by its condition.
+
+function note(error: unknown): void {
+  const name = error instanceof Error ? error.message : String(error);
+  seen.troubles[name] = (seen.troubles[name] ?? 0) + 1;
+}
+
+/** Runs `job` for each item, so many at once. */
+async function forEachAtOnce<T>(
+  count: number,
+  items: readonly T[],
+  job: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  await Promise.all(
+    Array.from({ length: count }, async () => {
+      for (const item of queue) await job(item);
+    }),
+  );
+}
+
+interface Crowd {
+  url: string;
+  pools: (CrowdPool & { agents: CrowdAgent[] })[];
+}
+
+/** Makes the providers, each with a pool, something to sell and its agents. */
+async function setUp({ url, coordinatorKey, providers, agentsPerProvider }: CrowdPlan): Promise<Crowd> {
+  const pools: Crowd['pools'] = [];
+  await forEachAtOnce(REGISTERING_AT_ONCE, Array.from({ length: providers }), async () => {
+    const provider = new ApiClient(url);
+    const { publicKey } = provider.key;
+    await provider.post('/api/v1/accounts', { public_key: publicKey });
+    await provider.post('/api/v1/providers', { name: 'Bench' });
+    const base = `/api/v1/providers/${publicKey}`;
+    const { id: poolId } = await provider.post<{ id: string }>(`${base}/pools`, {
+      name: 'Bench',
+      country: 'DE',
+    });
+    const offering = offeringOf(poolId, agentsPerProvider * 100);
+    const { id: offeringId } = await provider.post<{ id: string }>(`${base}/offerings`, offering);
+    const agents = Array.from({ length: agentsPerProvider }, () => new CrowdAgent());
+    for (const { seed } of agents)
+      await register(provider, { coordinatorKey, poolId }, new ApiClient(url, seed));
+    pools.push({ poolId, offeringId, agents });
+  });
+  return { url, pools };
+}
+
+let crowd: Crowd | null = null;
+
+async function obey(command: CrowdCommand): Promise<CrowdAnswer> {
+  if (typeof command === 'object') {
+    crowd = await setUp(command);
+    return { pools: crowd.pools.map(({ poolId, offeringId }) => ({ poolId, offeringId })) };
+  }
+  if (crowd === null) throw new Error('there is no crowd yet');
+  const { url, pools } = crowd;
+  const agents = pools.flatMap((pool) => pool.agents);
+  switch (command) {
+    case 'connect':
+      await forEachAtOnce(CONNECTING_AT_ONCE, agents, (agent) => agent.connect(url, 15_000));
+      return 'connected';
+    case 'measure':
+      seen = measured();
+      for (const agent of agents) agent.nudgedAt = [];
+      return 'measuring';
+    case 'end': {
+      const nudges = pools.map((pool) => ({
+        poolId: pool.poolId,
+        agents: pool.agents.map(({ nudgedAt }) => nudgedAt),
+      }));
+      const result = { ...seen, nudges };
+      await Promise.all(agents.map((agent) => agent.end()));
+      return result;
+    }
+  }
+}
+
+// Whoever started us is gone: so are we.
+process.once('disconnect', () => process.exit());
+process.on('message', (command: CrowdCommand) => {
+  obey(command).then(
+    (answer) => process.send?.(answer),
+    (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(1);
+    },
+  );
+});
