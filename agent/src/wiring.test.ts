@@ -233,9 +233,9 @@ describe('what an agent hands back', () => {
   it('is what it cannot do at all', async () => {
     const world = await install();
     await world.start();
-    const item = world.coordinator.addWork('reset_password', world.newContract());
+    const item = world.coordinator.addWork('stop', world.newContract());
     await settle();
-    expect(item.returned).toMatchObject({ code: 'unsupported' });
+    expect(item.returned).toMatchObject({ code: 'refused' });
   });
 
   it('is told until the coordinator has heard it', async () => {
@@ -244,12 +244,12 @@ describe('what an agent hands back', () => {
     world.coordinator.before = (call) => {
       if (call === 'return') throw new AppError('COORDINATOR_UNREACHABLE');
     };
-    const item = world.coordinator.addWork('reset_password', world.newContract());
+    const item = world.coordinator.addWork('stop', world.newContract());
     await world.clock.advance(10_000);
     expect(item.returned).toBeNull();
     world.coordinator.before = () => undefined;
     await world.clock.advance(20_000);
-    expect(item.returned).toMatchObject({ code: 'unsupported' });
+    expect(item.returned).toMatchObject({ code: 'refused' });
   });
 });
 

@@ -2,8 +2,10 @@
  * Builds an agent from its configuration: the only place where its parts are made and put together. Everything that
  * touches the world can be handed in, so that several agents run in one process on virtual time.
  */
+import { createHmac } from 'node:crypto';
 import { mkdirSync, statfsSync } from 'node:fs';
 import type { Clock } from '@dc/shared/clock';
+import { isProvisionSpec } from '@dc/shared/orders/order';
 import type { Random } from '@dc/shared/random';
 import { makeSeal } from '@dc/shared/seal';
 import { DestructionBreaker } from './breaker/destruction-breaker.ts';
@@ -14,6 +16,8 @@ import { driverDir, journalFile } from './config/paths.ts';
 import type { ControlParts, ControlServer } from './control/control-server.ts';
 import type { Coordinator } from './coordinator-client/coordinator.ts';
 import { PinnedKeys } from './coordinator-keys/pinned-keys.ts';
+import type { LoginProbe } from './guest-access/login-probe.ts';
+import { sshLoginProbe } from './guest-access/ssh-login-probe.ts';
 import { HealthLoop, type Look } from './health/health-loop.ts';
 import { probeSshOn } from './health/probe-ssh.ts';
 import { readBanner } from './health/read-banner.ts';
@@ -27,6 +31,7 @@ import { destroyOrphan } from './orphans/destroy-orphan.ts';
 import type { Provisioner } from './provisioners/provisioner.ts';
 import { openProvisioner } from './provisioners/registry.ts';
 import { ContractRunner } from './reconcile/contract-runner.ts';
+import { laneOn } from './reconcile/lane.ts';
 import { Contact } from './run/contact.ts';
 import { RecordDelivery } from './run/deliver-records.ts';
 import { returnTurn } from './run/deliver-returns.ts';
@@ -53,6 +58,7 @@ export interface AgentDependencies {
   readonly provisioner?: Provisioner;
   readonly coordinator?: Coordinator;
   readonly probeSsh?: ProbeSsh;
+  readonly loginProbe?: LoginProbe;
   readonly look?: Look;
   readonly notify?: Notify;
   readonly watchdogMs?: number | null;
@@ -70,6 +76,9 @@ const PATIENT: BackoffLimits = { baseMs: 1_000, capMs: 30_000 };
 const WORK: BackoffLimits = { baseMs: 500, capMs: 30_000 };
 const STREAM: BackoffLimits = { baseMs: 200, capMs: 30_000 };
 const DELIVERY: BackoffLimits = { baseMs: 200, capMs: 60_000 };
+
+/** Orders held at once where a backend has lanes: what waits in a full one must not keep others from being asked for. */
+const LANES_BACKLOG = 100;
 
 /** What is open while the agent runs. */
 interface Opened {
@@ -170,7 +179,7 @@ function assemble(opened: Opened): AgentParts {
     ...shared,
     engine: makeEngine(opened, onOutbox),
     slots,
-    laneOf: () => provisioner.kind,
+    laneOf: laneOn(journal, provisioner),
     observed: (contractId) => observer.of(contractId),
     onOutbox,
   });
@@ -191,7 +200,7 @@ function assemble(opened: Opened): AgentParts {
     contact,
     trust: { agentKey: opened.keys.agentKey.publicKey, environment: config.environment },
     pins: opened.pins,
-    slots,
+    backlog: provisioner.laneOf === undefined ? 2 * slots : LANES_BACKLOG,
     conditions: () => ({
       fingerprint: observer.fingerprint,
       diskFreeBytes: diskFreeBytes(config.stateDir),
@@ -241,6 +250,10 @@ const sealsOf =
   (contractId: string): string =>
     makeSeal(keys.sealSecret.reveal(), { contractId, environment: config.environment });
 
+/** What passwords are made with: of the seal secret, which is on the agent's machine only and not in the journal. */
+const passwordKeyOf = ({ sealSecret }: AgentKeys): Uint8Array =>
+  createHmac('sha256', sealSecret.reveal()).update('dc-password-key-v1').digest();
+
 function makeEngine(opened: Opened, onOutbox: () => void): SagaEngine {
   const { config, deps, keys, journal, provisioner } = opened;
   const { clock, random, log } = deps;
@@ -249,6 +262,8 @@ function makeEngine(opened: Opened, onOutbox: () => void): SagaEngine {
     provisioner,
     sealFor: sealsOf(opened),
     probeSsh: deps.probeSsh ?? probeSshOn(clock),
+    loginProbe: deps.loginProbe ?? sshLoginProbe({ clock, random }),
+    secretKey: passwordKeyOf(keys),
     sshTimeoutMs: limits.sshTimeoutMs,
   });
   const { destructionsPerHour } = limits;
@@ -277,7 +292,15 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
     look,
     onRecord: onOutbox,
   });
-  const heartbeat = heartbeatTurn({ ...shared, pins, teller: new HeldOrdersTeller(shared), agentKey, environment, version: VERSION, onWork });
+  const heartbeat = heartbeatTurn({
+    ...shared,
+    pins,
+    teller: new HeldOrdersTeller(shared),
+    agentKey,
+    environment,
+    version: VERSION,
+    onWork,
+  });
   const watchdog = watchdogTurn({
     ...shared,
     notify: deps.notify ?? (() => Promise.resolve()),

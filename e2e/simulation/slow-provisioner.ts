@@ -11,8 +11,10 @@ import type {
   Handle,
   Instance,
   InstanceList,
+  PasswordChange,
   Present,
   Provisioner,
+  SshKeyChange,
 } from '../../agent/src/provisioners/provisioner.ts';
 import { AppError } from '@dc/shared/errors';
 import type { Dice } from './dice.ts';
@@ -65,6 +67,24 @@ export class SlowProvisioner implements Provisioner {
 
   destroy(handle: Handle, seal: string, signal: AbortSignal): Promise<Destroyed> {
     return this.#slowly(signal, (inner) => this.#parts.inner.destroy(handle, seal, inner), CREATE_MS);
+  }
+
+  setPassword(
+    handle: Handle,
+    seal: string,
+    change: PasswordChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    return this.#slowly(signal, (inner) => this.#parts.inner.setPassword(handle, seal, change, inner));
+  }
+
+  rotateSshKey(
+    handle: Handle,
+    seal: string,
+    change: SshKeyChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    return this.#slowly(signal, (inner) => this.#parts.inner.rotateSshKey(handle, seal, change, inner));
   }
 
   list(signal: AbortSignal): Promise<InstanceList> {

@@ -211,6 +211,7 @@ export interface JournalWriter {
   saveOrder(order: Omit<JournalOrder, 'returned'>): boolean;
   /** Decides that the order goes back. The first reason stays. */
   returnOrder(order: OrderName, reason: Omit<OrderReturn, 'deliveredAt'>): void;
+  /** The coordinator knows. Earlier returns of the same order that it knows of are forgotten. */
   acknowledgeReturn(order: OrderName, at: number): void;
   /** Keeps the lease; false where a newer epoch is held, or this very one is lost: only a newer one brings it back. */
   saveLease(lease: Lease): boolean;

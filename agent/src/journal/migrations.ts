@@ -124,8 +124,16 @@ CREATE TABLE unaccounted (
 ) STRICT;
 `;
 
+const SAGA_SECRETS = `
+-- Half of what a password is made from. It goes in the commit that ends its saga.
+CREATE TABLE saga_secrets (
+  saga_id TEXT PRIMARY KEY REFERENCES sagas (saga_id),
+  secret  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+`;
+
 /** Every migration, oldest first. Never changed once released; new ones go at the end. */
-export const MIGRATIONS: readonly string[] = [INIT, BREAKER_AND_ORPHANS];
+export const MIGRATIONS: readonly string[] = [INIT, BREAKER_AND_ORPHANS, SAGA_SECRETS];
 
 /** The version that this program reads and writes. */
 export const JOURNAL_VERSION = MIGRATIONS.length;

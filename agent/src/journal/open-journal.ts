@@ -143,6 +143,7 @@ function prepareConnection(db: Database.Database): void {
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL'); // With less, a power cut takes commits back that we have acted upon.
   db.pragma('foreign_keys = ON');
+  db.pragma('secure_delete = ON'); // A saga's secret is overwritten when it is forgotten.
 }
 
 function assertOurs(db: Database.Database, path: string): void {

@@ -25,6 +25,8 @@ import { StatementCache } from './statement-cache.ts';
 /** Made by `openJournal` only. */
 export class SqliteJournal extends SqliteReader implements Journal {
   readonly #db: Database;
+  /** Runs work in a transaction that takes the write lock at its beginning. Made once: making one costs as much as a write. */
+  readonly #transact: (work: (writer: JournalWriter) => unknown) => unknown;
   readonly #writer: SqliteWriter;
   readonly #release: () => void;
   readonly #onWrite: NonNullable<OpenOptions['onWrite']>;
@@ -33,6 +35,8 @@ export class SqliteJournal extends SqliteReader implements Journal {
     super(db);
     this.#db = db;
     this.#writer = new SqliteWriter(db);
+    const transaction = db.transaction((work: (writer: JournalWriter) => unknown) => work(this.#writer));
+    this.#transact = (work) => transaction.immediate(work);
     this.#release = release;
     this.#onWrite = onWrite ?? (() => undefined);
   }
@@ -42,7 +46,7 @@ export class SqliteJournal extends SqliteReader implements Journal {
     this.#onWrite(label, 'before');
     let result: T;
     try {
-      result = this.#db.transaction(() => work(this.#writer)).immediate();
+      result = this.#transact(work) as T;
     } catch (error) {
       throw translateError(error, this.#db.name);
     }
@@ -84,6 +88,11 @@ class SqliteWriter implements JournalWriter {
       ...order,
       at,
     });
+    // Handed back again and again, an order would fill the journal: the last time says enough.
+    this.#run(
+      'DELETE FROM orders WHERE order_id = :orderId AND epoch < :epoch AND return_delivered_at IS NOT NULL',
+      order,
+    );
   }
 
   saveLease(lease: Lease): boolean {
@@ -107,6 +116,13 @@ class SqliteWriter implements JournalWriter {
     this.#append({ sagaId, step: null, event: 'created', attempt: 0, at, data: null });
   }
 
+  saveSagaSecret(sagaId: string, secret: Uint8Array): void {
+    this.#run('INSERT INTO saga_secrets (saga_id, secret) VALUES (:sagaId, :secret)', {
+      sagaId,
+      secret: Buffer.from(secret),
+    });
+  }
+
   appendEvents(events: readonly SagaEvent[]): void {
     for (const event of events) this.#append(event);
   }
@@ -123,6 +139,7 @@ class SqliteWriter implements JournalWriter {
         epoch,
       },
     );
+    this.#run('DELETE FROM saga_secrets WHERE saga_id = :sagaId', { sagaId });
   }
 
   saveInstance(instance: JournalInstance): void {

@@ -5,7 +5,7 @@
  * INVARIANTS (see ARCHITECTURE.md):
  * - I4: at most one instance for a contract. `create` looks for the contract before it makes anything.
  * - I5: present, absent and unknown are three answers. An error, a time-out or an empty list is never absence.
- * - I6: `create`, `start`, `stop` and `destroy` first read the seal that the object itself carries at the
+ * - I6: `create` and every method that takes a seal first read the seal that the object itself carries at the
  *   backend. Where it is missing, not this provider's, or of another contract: PROVISIONER_FOREIGN, and
  *   nothing is touched.
  *
@@ -149,11 +149,30 @@ export interface Destroyed {
   readonly destroyed: boolean;
 }
 
+/** A password for a user of the guest. */
+export interface PasswordChange {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A key that opens the guest for a user, in the place of another. Both one line in OpenSSH's format. */
+export interface SshKeyChange {
+  readonly user: string;
+  readonly sshPublicKey: string;
+  readonly replaces: string;
+}
+
 /** A backend. Every method may be called concurrently, for one instance too. */
 export interface Provisioner {
   /** The driver's name in the configuration and in handles. */
   readonly kind: string;
   readonly capabilities: Capabilities;
+
+  /**
+   * What work on such an instance competes for: a storage, a project. So many contracts as the configuration allows
+   * are worked on at once in each; without this the whole backend is one. Pure, and the same for the same spec.
+   */
+  laneOf?(spec: Omit<InstanceSpec, 'sshPublicKey' | 'hostname'>): string;
 
   /** Looks at the backend without changing it. A backend that does not answer is an unhealthy one, not an error. */
   fingerprint(signal: AbortSignal): Promise<Fingerprint>;
@@ -181,6 +200,26 @@ export interface Provisioner {
    * absent already is a success. Interrupted, it goes on or can be called again; until the end `list` shows it.
    */
   destroy(handle: Handle, seal: string, signal: AbortSignal): Promise<Destroyed>;
+
+  /**
+   * Sets a user's password inside the running guest. The same again is a success: it may be asked for twice. Whether
+   * one can log in with it is not said here: the caller tries. Throws CREDENTIALS_UNSUPPORTED where the capability
+   * `setPasswordInGuest` is missing, PROVISIONER_UNAVAILABLE where the guest cannot be reached now or is off.
+   */
+  setPassword(
+    handle: Handle,
+    seal: string,
+    change: PasswordChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent>;
+
+  /** Puts one SSH key in the place of another. As `setPassword`, by the capability `rotateSshKey`. */
+  rotateSshKey(
+    handle: Handle,
+    seal: string,
+    change: SshKeyChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent>;
 
   /** Everything of this driver at the backend: running, stopped, half made, and with `seal: null` what is not ours. */
   list(signal: AbortSignal): Promise<InstanceList>;

@@ -13,14 +13,14 @@ export interface Wanted {
   readonly isAnswered: boolean;
 }
 
-/** The saga that answers an order; null for what this agent cannot do. */
-export const SAGA_OF_ORDER: Readonly<Record<OrderKind, SagaName | null>> = {
+/** The saga that answers an order. */
+export const SAGA_OF_ORDER: Readonly<Record<OrderKind, SagaName>> = {
   provision: 'provision-instance',
   start: 'start-instance',
   stop: 'stop-instance',
   destroy: 'release-instance',
-  reset_password: null,
-  rotate_ssh_key: null,
+  reset_password: 'reset-password',
+  rotate_ssh_key: 'rotate-ssh-key',
 };
 
 const STATE_OF_ORDER = {
@@ -43,6 +43,24 @@ export function desiredOf(view: ContractView): Desired {
   const [newest] = (absent.length > 0 ? absent : wanted).toSorted((a, b) => b.order.epoch - a.order.epoch);
   if (newest === undefined) return { state: 'none' };
   return { ...newest, isAnswered: isAnswered(view, newest.order) };
+}
+
+/**
+ * The order to change the password or the key that is to be carried out now. Only the newest order of all counts:
+ * whatever came after it (a stop, a tombstone, the same wish again) means that this one was withdrawn.
+ */
+export function changeOrderOf(view: ContractView): JournalOrder | null {
+  const newest = newestOrderOf(view);
+  const isChange = newest?.kind === 'reset_password' || newest?.kind === 'rotate_ssh_key';
+  return isChange && newest.returned === null && !isAnswered(view, newest) ? newest : null;
+}
+
+/** The order with the highest epoch; null where there is none. */
+export function newestOrderOf({ orders }: ContractView): JournalOrder | null {
+  return orders.reduce<JournalOrder | null>(
+    (newest, order) => (newest === null || order.epoch > newest.epoch ? order : newest),
+    null,
+  );
 }
 
 /** Whether a saga has reported on this order, or on a later lease of the same work. */

@@ -21,6 +21,10 @@ const RUNNING: JournalInstance = {
   ssh: null,
   changedAt: NOON,
 };
+const REACHABLE: JournalInstance = {
+  ...RUNNING,
+  ssh: { host: '127.0.0.1', port: 22, user: 'renter', hostKeyFingerprint: '', hostKey: '' },
+};
 const STOPPED: JournalInstance = { ...RUNNING, phase: 'stopped' };
 const DESTROYED: JournalInstance = { ...RUNNING, phase: 'destroyed' };
 
@@ -383,11 +387,52 @@ const CASES: Case[] = [
     plan: [{ name: 'returnOrder', code: 'refused', nothingMade: true }],
   },
   {
-    name: 'an order of a kind that this agent cannot do: hand it back, and touch nothing else',
+    name: 'an order for a new password: make it',
+    orders: [order('provision', 1), order('reset_password', 2)],
+    sagas: [reported('provision-instance', 1)],
+    instance: REACHABLE,
+    plan: [start('reset-password')],
+  },
+  {
+    name: 'an order for another key: put it there',
     orders: [order('provision', 1), order('rotate_ssh_key', 2)],
     sagas: [reported('provision-instance', 1)],
-    instance: RUNNING,
-    plan: [{ name: 'returnOrder', order: { epoch: 2 }, code: 'unsupported', nothingMade: false }],
+    instance: REACHABLE,
+    plan: [start('rotate-ssh-key')],
+  },
+  {
+    name: 'an order for a new password that is answered: nothing',
+    orders: [order('provision', 1), order('reset_password', 2)],
+    sagas: [reported('provision-instance', 1), reported('reset-password', 2)],
+    instance: REACHABLE,
+    plan: [],
+  },
+  {
+    name: 'an order for a new password that a stop and a start came after: it was withdrawn',
+    orders: [order('provision', 1), order('reset_password', 2), order('stop', 3), order('start', 4)],
+    sagas: [reported('provision-instance', 1), reported('stop-instance', 3), reported('start-instance', 4)],
+    instance: REACHABLE,
+    plan: [],
+  },
+  {
+    name: 'an order for a new password without its lease: wait',
+    orders: [order('provision', 1), order('reset_password', 2)],
+    sagas: [reported('provision-instance', 1)],
+    instance: REACHABLE,
+    lease: { lost: true },
+    plan: [wait('lease_lost')],
+  },
+  {
+    name: 'an order for a new password of an instance that is off: hand it back',
+    orders: [order('provision', 1), order('reset_password', 2)],
+    sagas: [reported('provision-instance', 1)],
+    instance: { ...REACHABLE, phase: 'stopped' },
+    plan: [{ name: 'returnOrder', order: { epoch: 2 }, code: 'refused', nothingMade: false }],
+  },
+  {
+    name: 'an order for a new password where this agent holds no instance: hand it back',
+    orders: [order('reset_password', 2)],
+    plan: [{ name: 'returnOrder', order: { epoch: 2 }, code: 'refused' }],
   },
 ];
 

@@ -13,8 +13,22 @@ import { isLeaseHeld, leaseStopsAt } from '../sagas/lease.ts';
 import { mustWait, nextAction, recordedOutputs } from '../sagas/next-action.ts';
 import { hasMadeNothing } from '../sagas/order-answer.ts';
 import { ATTENTION_AFTER_ATTEMPTS, type SagaDefinition } from '../sagas/saga.ts';
-import { provisionInput, releaseInput, type SagaInputs, type SagaName } from '../sagas/saga-inputs.ts';
-import { type Desired, isAnswered, SAGA_OF_ORDER, type Wanted } from './desired.ts';
+import {
+  provisionInput,
+  releaseInput,
+  resetPasswordInput,
+  rotateSshKeyInput,
+  type SagaInputs,
+  type SagaName,
+} from '../sagas/saga-inputs.ts';
+import {
+  changeOrderOf,
+  type Desired,
+  isAnswered,
+  newestOrderOf,
+  SAGA_OF_ORDER,
+  type Wanted,
+} from './desired.ts';
 import type { Step, StepArguments, StepName } from './step.ts';
 
 /** What the backend last said of a contract's instance, and when. */
@@ -43,6 +57,7 @@ export function planSteps(situation: Situation): Step[] {
   const declined = planReturns(situation);
   if (declined.length > 0) return declined;
   const { desired } = situation;
+  const change = changeOrderOf(view);
   switch (desired.state) {
     case 'none':
       return [];
@@ -50,7 +65,8 @@ export function planSteps(situation: Situation): Step[] {
       return planAbsent(situation, desired);
     case 'running':
     case 'stopped':
-      return desired.isAnswered ? planSettled(situation) : [planBegin(situation, desired.order)];
+      if (!desired.isAnswered) return [planBegin(situation, desired.order)];
+      return change === null ? planSettled(situation) : [planBegin(situation, change)];
   }
 }
 
@@ -85,8 +101,15 @@ function planOpenSaga(situation: Situation, open: SagaView): Step {
   return step(situation, 'resumeSaga', { sagaId: open.sagaId, until });
 }
 
-/** The order that makes an open saga pointless: a tombstone, or for a stop the start after it and the other way round. */
-function orderAgainst({ desired }: Situation, open: SagaView): JournalOrder | null {
+/**
+ * The order that makes an open saga pointless: a tombstone; for a stop the start after it and the other way round; for
+ * a new password or key whatever came after it.
+ */
+function orderAgainst({ view, desired }: Situation, open: SagaView): JournalOrder | null {
+  if (open.name === 'reset-password' || open.name === 'rotate-ssh-key') {
+    const newest = newestOrderOf(view);
+    return newest?.orderId === open.orderId ? null : newest;
+  }
   if (desired.state === 'none' || open.name === 'release-instance' || open.name === 'remove-leftover')
     return null;
   if (desired.state === 'absent') return desired.order;
@@ -116,8 +139,12 @@ function refusalOf(
   desired: Desired,
   order: JournalOrder,
 ): Pick<StepArguments['returnOrder'], 'code' | 'detail'> | null {
-  if (SAGA_OF_ORDER[order.kind] === null) {
-    return { code: 'unsupported', detail: `This agent cannot do ${order.kind.replaceAll('_', ' ')}.` };
+  if (order === changeOrderOf(view) && desired.state !== 'absent') {
+    const { instance } = view;
+    if (instance?.handle == null)
+      return { code: 'refused', detail: 'This agent holds no instance for the contract.' };
+    if (instance.phase !== 'running' || instance.ssh === null)
+      return { code: 'refused', detail: 'The instance is off: nothing can be changed in it.' };
   }
   if (desired.state === 'none' || isAnswered(view, order)) return null;
   if (desired.state === 'absent' && order.kind !== 'destroy' && order.epoch > desired.order.epoch) {
@@ -159,6 +186,10 @@ function planBegin(situation: Situation, order: JournalOrder): Step {
     return wait(situation, 'waiting_for_slot', { since: order.receivedAt, until: null });
   if (order.kind === 'provision')
     return startSaga(situation, 'provision-instance', order, provisionInput(order));
+  if (order.kind === 'reset_password')
+    return startSaga(situation, 'reset-password', order, resetPasswordInput(order, view));
+  if (order.kind === 'rotate_ssh_key')
+    return startSaga(situation, 'rotate-ssh-key', order, rotateSshKeyInput(order, view));
   const saga = order.kind === 'stop' ? 'stop-instance' : 'start-instance';
   const handle = view.instance?.handle;
   if (handle == null)

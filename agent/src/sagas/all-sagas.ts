@@ -2,6 +2,8 @@
 import { provisionInstance } from './provision-instance.ts';
 import { releaseInstance } from './release-instance.ts';
 import { removeLeftover } from './remove-leftover.ts';
+import { resetPassword } from './reset-password.ts';
+import { rotateSshKey } from './rotate-ssh-key.ts';
 import type { SagaName } from './saga-inputs.ts';
 import type { SagaParts } from './saga-parts.ts';
 import type { SagaDefinition } from './saga.ts';
@@ -13,6 +15,8 @@ const MAKERS: Readonly<Record<SagaName, (parts: SagaParts) => SagaDefinition>> =
   'stop-instance': stopInstance,
   'start-instance': startInstance,
   'remove-leftover': removeLeftover,
+  'reset-password': resetPassword,
+  'rotate-ssh-key': rotateSshKey,
 };
 
 /** Their definitions over these parts. */

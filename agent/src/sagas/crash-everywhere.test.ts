@@ -2,7 +2,8 @@
 import type { RecordPayload } from '@dc/shared/evidence/record';
 import { confirmReleases } from '../breaker/destruction-breaker.ts';
 import { describe, expect, it } from 'vitest';
-import { anOrder, CONTRACT_ID } from '../journal/testing/builders.ts';
+import { boxKeyOf, openBox, type SealedBox } from '@dc/shared/crypto/sealed-box';
+import { anOrder, CONTRACT_ID, NEXT_SSH_KEY, RENTER_KEY, RENTER_SEED } from '../journal/testing/builders.ts';
 import { settle } from '@dc/shared/testing/manual-clock';
 import type { AgentWorld, Life } from './testing/agent-world.ts';
 import { crashEverywhere, type Scenario } from './testing/saga-checks.ts';
@@ -153,7 +154,54 @@ const SCENARIOS: Scenario[] = [
       expect([...world.backend.objects.values()][0]!.power).toBe('running');
     },
   },
+  {
+    name: 'a new password',
+    play: async (life) => {
+      life.receive(anOrder());
+      await life.rest();
+      life.receive(anOrder({ kind: 'reset_password', epoch: 2 }));
+    },
+    check: expectNewPassword,
+  },
+  {
+    name: 'a new password where replies get lost',
+    prepare: ({ backend }) => {
+      backend.inject({ on: 'setPassword', what: 'reply_lost' });
+      backend.inject({ on: 'setPassword', what: 'error' });
+      backend.inject({ on: 'setPassword', what: 'done_but_failed' });
+    },
+    play: async (life) => {
+      life.receive(anOrder());
+      await life.rest();
+      life.receive(anOrder({ kind: 'reset_password', epoch: 2 }));
+    },
+    check: expectNewPassword,
+  },
+  {
+    name: 'another SSH key',
+    prepare: ({ backend }) => backend.inject({ on: 'rotateSshKey', what: 'done_but_failed' }),
+    play: async (life) => {
+      life.receive(anOrder());
+      await life.rest();
+      life.receive(anOrder({ kind: 'rotate_ssh_key', epoch: 2 }));
+    },
+    check: (life, world) => {
+      expectEnd(life, world, { kinds: ['provisioned', 'ssh_key_rotated'], instances: 1 });
+      expect([...world.backend.objects.values()][0]!.sshPublicKey).toBe(NEXT_SSH_KEY);
+    },
+  },
 ];
+
+/** One report, and in its box the very password that the instance has; nothing that makes it again is left. */
+async function expectNewPassword(life: Life, world: AgentWorld): Promise<void> {
+  expectEnd(life, world, { kinds: ['provisioned', 'password_reset'], instances: 1 });
+  const [box] = life.records()[1]!.data['boxes'] as SealedBox[];
+  const key = await boxKeyOf(RENTER_KEY.publicKey, RENTER_SEED);
+  const password = await openBox(box!, key, CONTRACT_ID);
+  expect([...world.backend.objects.values()][0]!.login).toEqual({ user: 'renter', password });
+  for (const { sagaId } of life.journal.contract(CONTRACT_ID)!.sagas)
+    expect(life.journal.sagaSecret(sagaId)).toBeNull();
+}
 
 describe('A crash at any moment', () => {
   for (const scenario of SCENARIOS) {

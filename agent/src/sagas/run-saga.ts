@@ -83,6 +83,7 @@ export class SagaEngine {
     journal.write(`${name}.begin`, (writer) => {
       const createdAt = Math.round(clock.now());
       writer.createSaga({ sagaId, ...start, name, version: definition.version, createdAt });
+      if (definition.keepsSecret) writer.saveSagaSecret(sagaId, random.bytes(32));
       const run = this.#load(sagaId);
       let action = run.nextAction();
       for (; action.do === 'choose'; action = run.nextAction()) run.choose(action.step);
@@ -166,12 +167,14 @@ export class SagaEngine {
   /** Ends a saga that failed and is undone: with its report, or by handing the order back where it was refused. */
   #endFailed(run: SagaRun, failure: Failure): Rest {
     const code = this.#wasRefused(run) ? run.definition.declines(failure) : null;
-    if (code === null) return this.#report(run, 'failed', { kind: 'failed', data: { ...failure } });
+    const orders = ordersOf(this.#view(run.saga.contractId), run.saga);
+    // Which order has failed: a new password that could not be set is no failed delivery.
+    const data = { ...failure, order_kind: orders[0]?.kind ?? null };
+    if (code === null) return this.#report(run, 'failed', { kind: 'failed', data });
     const { journal } = this.#services;
     journal.write(`${run.saga.name}.declined`, (writer) => {
       const reason = { code, detail: failure.detail, nothingMade: true, at: run.now() };
-      for (const order of ordersOf(this.#view(run.saga.contractId), run.saga))
-        writer.returnOrder(order, reason);
+      for (const order of orders) writer.returnOrder(order, reason);
       run.finish({ outcome: 'declined', epoch: null });
     });
     this.#services.onOutbox();

@@ -89,8 +89,13 @@ export class SagaRun {
 
   chooseContext(): ChooseContext<unknown, Outputs> {
     const { sagaId, contractId, input } = this.saga;
-    const { clock, random } = this.#services;
-    return { sagaId, contractId, input, outputs: recordedOutputs(this.#state), clock, random };
+    const { journal, clock, random } = this.#services;
+    const secret = (): Uint8Array => {
+      const bytes = journal.sagaSecret(sagaId);
+      if (bytes === null) throw new Error(`saga ${sagaId} keeps no secret`);
+      return bytes;
+    };
+    return { sagaId, contractId, input, outputs: recordedOutputs(this.#state), secret, clock, random };
   }
 
   reportContext(): ReportContext<unknown, Outputs> {

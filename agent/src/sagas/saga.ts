@@ -30,6 +30,8 @@ export interface ChooseContext<Input, Outputs> {
   readonly input: Input;
   /** Outputs of earlier steps, as the journal has them. */
   readonly outputs: Outputs;
+  /** 32 random bytes of this saga, the same after a crash and gone with its end. Only where it `keepsSecret`. */
+  readonly secret: () => Uint8Array;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -107,6 +109,8 @@ export interface SagaDefinition {
   readonly version: number;
   /** Whether it stops when the lease is lost. A tombstone stays valid without one. */
   readonly needsLease: boolean;
+  /** Whether random bytes are made with it that are forgotten when it ends. */
+  readonly keepsSecret: boolean;
   readonly steps: readonly (ChooseStep | RunStep)[];
   /** Null where nobody is to hear of this saga: then it answers no order, and the contract is planned again. */
   report(context: ReportContext<unknown, Readonly<Record<string, unknown>>>): Report | null;
@@ -126,6 +130,7 @@ interface SagaHeader {
   readonly name: string;
   readonly version: number;
   readonly needsLease: boolean;
+  readonly keepsSecret?: true;
 }
 
 /** Ten tries within ten minutes: longer than a backend's restart, shorter than a renter's patience. */
@@ -189,6 +194,7 @@ export class SagaBuilder<Input, Outputs> {
     refusals: Partial<Record<ErrorCode, ReturnCode>> = {},
   ): SagaDefinition {
     return {
+      keepsSecret: false,
       ...this.#header,
       steps: this.#steps,
       report: report as SagaDefinition['report'],

@@ -5,6 +5,12 @@ import type { JournalOrder, Lease } from '../journal.ts';
 
 export const COORDINATOR_KEY = SigningKey.fromSeed(new Uint8Array(32).fill(1));
 export const AGENT_KEY = SigningKey.fromSeed(new Uint8Array(32).fill(2));
+/** The renter's account key, and its seed. */
+export const RENTER_SEED = new Uint8Array(32).fill(4);
+export const RENTER_KEY = SigningKey.fromSeed(RENTER_SEED);
+/** The SSH key that instances are made with, and the one that takes its place. */
+export const SSH_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDdkL3Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vx';
+export const NEXT_SSH_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIERlL3Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vx';
 export const CONTRACT_ID = '01976f00-0000-7000-8000-0000000000c1';
 export const ENVIRONMENT = 'test';
 
@@ -47,11 +53,13 @@ export function anOrder(wish: OrderWish = {}): Omit<JournalOrder, 'returned'> {
             memory_mb: 512,
             disk_gb: 5,
             operating_system: 'debian-13',
-            ssh_public_key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDdkL3Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vxd2Vx',
+            ssh_public_key: SSH_KEY,
           },
         }
       : {}),
   };
+  if (kind === 'reset_password') payload.spec = { seal_to: [RENTER_KEY.publicKey] };
+  if (kind === 'rotate_ssh_key') payload.spec = { ssh_public_key: NEXT_SSH_KEY, replaces: SSH_KEY };
   const compact = signOrder(payload, COORDINATOR_KEY);
   return { orderId, contractId, kind, epoch, expiresAt: payload.exp * 1000, receivedAt, compact, payload };
 }

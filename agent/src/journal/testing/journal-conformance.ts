@@ -195,6 +195,21 @@ export function describeJournal(name: string, open: () => Promise<Journal>): voi
       expect(journal.contract(CONTRACT_ID)!.orders[0]!.returned!.deliveredAt).toBe(NOON + 3);
     });
 
+    it('keeps of an order that is handed back again and again the last time only', async () => {
+      const journal = await empty();
+      for (let epoch = 1; epoch <= 5; epoch += 1) {
+        const order = anOrder({ epoch });
+        journal.write('t', (writer) => {
+          writer.saveOrder(order);
+          writer.returnOrder(order, { code: 'capacity', detail: '', nothingMade: true, at: NOON + epoch });
+        });
+        journal.write('t', (writer) => writer.acknowledgeReturn(order, NOON + epoch));
+      }
+      const begun = anOrder({ epoch: 6 });
+      journal.write('t', (writer) => writer.saveOrder(begun));
+      expect(journal.contract(CONTRACT_ID)!.orders.map(({ epoch }) => epoch)).toEqual([5, 6]);
+    });
+
     it('replaces a lease by the same or a newer epoch, never by an older one', async () => {
       const journal = await empty();
       const save = (epoch: number, expiresAt: number): boolean =>

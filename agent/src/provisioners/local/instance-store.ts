@@ -13,6 +13,7 @@ import { Type, type Static } from 'typebox';
 import Value from 'typebox/value';
 import type { Random } from '@dc/shared/random';
 import { isOfContract } from '../instance-id.ts';
+import { PasswordHashSchema } from './password-hash.ts';
 
 const RecordSchema = Type.Object({
   format: Type.Literal(1),
@@ -26,6 +27,8 @@ const RecordSchema = Type.Object({
   port: Type.Integer({ minimum: 1, maximum: 65_535 }),
   /** 32 bytes in base64: the private half of the host key. */
   hostKeySeed: Type.String({ minLength: 44, maxLength: 44 }),
+  /** Missing until one was set. */
+  password: Type.Optional(PasswordHashSchema),
   spec: Type.Object({
     cpu: Type.Number(),
     memoryMb: Type.Number(),

@@ -9,7 +9,7 @@ import { openSshPrivateKey } from '../ssh-host-key.ts';
 import type { InstanceRecord, InstanceStore } from './instance-store.ts';
 import { killProcessesAtHome } from './leftover-processes.ts';
 import type { LocalSettings } from './local-options.ts';
-import { loadSsh2, LocalSshServer, type ServerParts } from './ssh-server.ts';
+import { type Admission, loadSsh2, LocalSshServer, type ServerParts } from './ssh-server.ts';
 import { findSystemTools, type SystemTools } from './system-tools.ts';
 
 const HOSTNAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -93,7 +93,7 @@ export class LocalMachines {
     let server: LocalSshServer | undefined;
     try {
       const hostKeySeed = Buffer.from(this.#context.random.bytes(32)).toString('base64');
-      server = await this.#listen(id, spec, hostKeySeed, null);
+      server = await this.#listen({ id, spec, hostKeySeed }, null);
       const { port } = server;
       const record: InstanceRecord = {
         format: 1,
@@ -122,10 +122,10 @@ export class LocalMachines {
 
   /** Starts the server of an instance on its own port. PROVISIONER_UNAVAILABLE when somebody else has that. */
   async start(record: InstanceRecord): Promise<void> {
-    const { id, spec, hostKeySeed, port } = record;
+    const { id, port } = record;
     if (this.#servers.has(id)) return;
     try {
-      await this.#keep(id, await this.#listen(id, spec, hostKeySeed, port));
+      await this.#keep(id, await this.#listen(record, port));
       this.#problems.delete(id);
     } catch (error) {
       const problem = isPortTaken(error)
@@ -135,6 +135,11 @@ export class LocalMachines {
       if (isAppError(error)) throw error;
       throw new AppError('PROVISIONER_UNAVAILABLE', `The instance stays off: ${problem}.`, { cause: error });
     }
+  }
+
+  /** Lets in from now on whom the record names; a server that is off learns it when it starts. */
+  admit(record: InstanceRecord): void {
+    this.#servers.get(record.id)?.admit(admissionOf(record));
   }
 
   /** Ends the server of an instance and everything that runs in it. */
@@ -179,16 +184,15 @@ export class LocalMachines {
 
   /** Listens on the given port, or with null on a free one that no other instance keeps. */
   async #listen(
-    id: string,
-    spec: InstanceSpec,
-    hostKeySeed: string,
+    record: Pick<InstanceRecord, 'id' | 'spec' | 'hostKeySeed' | 'password'>,
     port: number | null,
   ): Promise<LocalSshServer> {
+    const { id, hostKeySeed } = record;
     const parts = await this.#serverParts();
     const settings = {
       host: this.#settings.bind,
       hostKey: openSshPrivateKey(Buffer.from(hostKeySeed, 'base64')),
-      authorizedKey: parseSshPublicKey(spec.sshPublicKey).line,
+      ...admissionOf(record),
       home: this.#store.homeOf(id),
       user: this.#settings.user,
     };
@@ -231,6 +235,11 @@ export class LocalMachines {
     })());
   }
 }
+
+const admissionOf = ({ spec, password }: Pick<InstanceRecord, 'spec' | 'password'>): Admission => ({
+  authorizedKey: parseSshPublicKey(spec.sshPublicKey).line,
+  password: password ?? null,
+});
 
 function isPortTaken(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';

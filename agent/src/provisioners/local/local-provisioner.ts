@@ -4,6 +4,7 @@
  * the disk (instance-store.ts) is the truth about instances; this class holds what runs for them.
  */
 import { AppError } from '@dc/shared/errors';
+import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
 import { assertOwnRequest, assertSealed, validSeal } from '../check-seal.ts';
 import { isOfContract, isOfToken } from '../instance-id.ts';
 import { KeyedMutex } from '../keyed-mutex.ts';
@@ -17,8 +18,10 @@ import type {
   Handle,
   Instance,
   InstanceList,
+  PasswordChange,
   Present,
   Provisioner,
+  SshKeyChange,
 } from '../provisioner.ts';
 import { refuseAborted } from '../refuse-aborted.ts';
 import type { ProvisionerContext } from '../registry.ts';
@@ -26,6 +29,7 @@ import { describeHostKey, publicKeyOfSeed } from '../ssh-host-key.ts';
 import { InstanceStore, type InstanceRecord, type StoredInstance } from './instance-store.ts';
 import { killProcessesAtHome } from './leftover-processes.ts';
 import { LocalMachines } from './local-machines.ts';
+import { hashPassword } from './password-hash.ts';
 import { settingsOf, type LocalOptions, type LocalSettings } from './local-options.ts';
 
 const ABSENT: Absent = {
@@ -36,8 +40,8 @@ const ABSENT: Absent = {
 export class LocalProvisioner implements Provisioner {
   readonly kind = 'local';
   readonly capabilities: Capabilities = {
-    setPasswordInGuest: false,
-    rotateSshKey: false,
+    setPasswordInGuest: true,
+    rotateSshKey: true,
     resize: false,
     snapshot: false,
     console: false,
@@ -129,6 +133,32 @@ export class LocalProvisioner implements Provisioner {
     return 'destroyed' in outcome ? outcome : { destroyed: false };
   }
 
+  setPassword(
+    handle: Handle,
+    seal: string,
+    change: PasswordChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    return this.#admit(handle, seal, signal, async (record) => ({
+      ...record,
+      password: await hashPassword(change, this.#context.random),
+    }));
+  }
+
+  rotateSshKey(
+    handle: Handle,
+    seal: string,
+    { sshPublicKey }: SshKeyChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    // There is one key, and so nothing else to keep.
+    const { line } = parseSshPublicKey(sshPublicKey);
+    return this.#admit(handle, seal, signal, async (record) => ({
+      ...record,
+      spec: { ...record.spec, sshPublicKey: line },
+    }));
+  }
+
   async list(signal: AbortSignal): Promise<InstanceList> {
     refuseAborted(signal);
     let ids: string[];
@@ -205,6 +235,24 @@ export class LocalProvisioner implements Provisioner {
         throw unavailable(`The instance is left alone: ${stored.reason}.`, stored.cause);
       assertSealed(stored.record, seal, this.#context.sealSecret);
       return work(stored.record);
+    });
+  }
+
+  /** Changes who is let in: on the disk first, so that a restart does not bring the old ones back. */
+  #admit(
+    handle: Handle,
+    seal: string,
+    signal: AbortSignal,
+    change: (record: InstanceRecord) => Promise<InstanceRecord>,
+  ): Promise<Present | Absent> {
+    return this.#touch(handle, seal, signal, async (record) => {
+      if (record.phase === 'destroying') throw unavailable('The instance is being destroyed.');
+      if (record.power !== 'running' || !this.#machines.isUp(record.id))
+        throw unavailable('The instance is off: nothing can be changed in it.');
+      const changed = await change(record);
+      await this.#store.write(changed);
+      this.#machines.admit(changed);
+      return { existence: 'present', instance: this.#describe(changed) };
     });
   }
 

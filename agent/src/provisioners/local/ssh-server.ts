@@ -1,11 +1,12 @@
 /**
  * The SSH server of one instance, on a loopback port: it lets in whoever holds the renter's private key, under any
- * user name, and nobody else.
+ * user name; once a password was set, the user who knows it; and nobody else.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { utils, AuthContext, Connection, ParsedKey, Server as SshServer, Session } from 'ssh2';
 import type { CancelTimer, Clock } from '@dc/shared/clock';
 import { warmUpCommands, type RunningCommand } from '../../lib/run-command.ts';
+import { isPassword, type PasswordHash } from './password-hash.ts';
 import { serveSession } from './ssh-session.ts';
 import type { SystemTools } from './system-tools.ts';
 
@@ -17,13 +18,20 @@ const GOODBYE_MS = 500; // How long a client may take to hang up after it was to
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVES_MISSED_MAX = 3;
 
+/** Who gets in. */
+export interface Admission {
+  /** The renter's key: one line in OpenSSH's format. */
+  readonly authorizedKey: string;
+  /** Null: nobody gets in by password. */
+  readonly password: PasswordHash | null;
+}
+
 /** Everything one server is. */
-export interface ServerSettings {
+export interface ServerSettings extends Admission {
   readonly host: string;
   /** 0: the operating system chooses. */
   readonly port: number;
   readonly hostKey: string;
-  readonly authorizedKey: string;
   readonly home: string;
   readonly user: string;
 }
@@ -52,16 +60,16 @@ export class LocalSshServer {
   readonly #settings: ServerSettings;
   readonly #listener: Server;
   readonly #ssh: SshServer;
-  readonly #authorizedKey: ParsedKey;
+  #authorizedKey: ParsedKey;
+  #password: PasswordHash | null;
   readonly #sockets = new Map<number, { socket: Socket; cancelTimer: CancelTimer }>();
   readonly #running = new Set<RunningCommand>();
 
   private constructor(settings: ServerSettings, parts: ServerParts) {
     this.#parts = parts;
     this.#settings = settings;
-    const key = parts.ssh2.utils.parseKey(settings.authorizedKey);
-    if (key instanceof Error) throw key;
-    this.#authorizedKey = key;
+    this.#authorizedKey = parseKey(parts, settings.authorizedKey);
+    this.#password = settings.password;
     this.#ssh = new parts.ssh2.Server(
       {
         hostKeys: [settings.hostKey],
@@ -103,6 +111,12 @@ export class LocalSshServer {
     return address !== null && typeof address === 'object' ? address.port : this.#settings.port;
   }
 
+  /** Lets in others from now on. Whoever is in stays in, as on any server. */
+  admit({ authorizedKey, password }: Admission): void {
+    this.#authorizedKey = parseKey(this.#parts, authorizedKey);
+    this.#password = password;
+  }
+
   /** Stops listening, ends what runs in sessions, and hangs up. Idempotent. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
@@ -136,9 +150,11 @@ export class LocalSshServer {
     // A client that breaks off or breaks the protocol is cut off by the package and gets no further.
     connection.on('error', () => {});
     connection.on('authentication', (attempt) => {
-      if (this.#mayEnter(attempt)) attempt.accept();
-      else if (++failures >= AUTH_FAILURES_MAX) connection.end();
-      else attempt.reject(['publickey']);
+      void this.#mayEnter(attempt).then((mayEnter) => {
+        if (mayEnter) attempt.accept();
+        else if (++failures >= AUTH_FAILURES_MAX) connection.end();
+        else attempt.reject(this.#password === null ? ['publickey'] : ['publickey', 'password']);
+      });
     });
     connection.on('ready', () => this.#sockets.get(port)?.cancelTimer());
     connection.on('close', () => {
@@ -166,8 +182,12 @@ export class LocalSshServer {
     });
   }
 
-  /** Whether an attempt shows the renter's key, and where it is signed, whether it holds it. */
-  #mayEnter(attempt: AuthContext): boolean {
+  /** Whether an attempt gives the password, or shows the renter's key and, where it is signed, holds it. Never rejects. */
+  async #mayEnter(attempt: AuthContext): Promise<boolean> {
+    if (attempt.method === 'password') {
+      const { username, password } = attempt;
+      return this.#password !== null && isPassword(this.#password, username, password);
+    }
     if (attempt.method !== 'publickey') return false;
     const key = this.#authorizedKey;
     const { algo, data } = attempt.key;
@@ -180,4 +200,10 @@ export class LocalSshServer {
     // eslint-disable-next-line @typescript-eslint/no-unnecessary-boolean-literal-compare -- See above.
     return key.verify(attempt.blob, attempt.signature, attempt.hashAlgo) === true;
   }
+}
+
+function parseKey({ ssh2 }: ServerParts, line: string): ParsedKey {
+  const key = ssh2.utils.parseKey(line);
+  if (key instanceof Error) throw key;
+  return key;
 }

@@ -5,7 +5,16 @@
 import type { Json } from '../provisioner.ts';
 
 /** What a fault can strike. */
-export type MemoryOperation = 'fingerprint' | 'create' | 'inspect' | 'start' | 'stop' | 'destroy' | 'list';
+export type MemoryOperation =
+  | 'fingerprint'
+  | 'create'
+  | 'inspect'
+  | 'start'
+  | 'stop'
+  | 'destroy'
+  | 'list'
+  | 'setPassword'
+  | 'rotateSshKey';
 
 /**
  * What goes wrong, once:
@@ -29,6 +38,10 @@ export interface MemoryObject {
   readonly port: number;
   readonly spec: Readonly<Record<string, Json>>;
   power: 'running' | 'stopped';
+  /** The one password that opens it; null before there is one. */
+  login?: { readonly user: string; readonly password: string };
+  /** The renter's key since it was changed; `spec` has the first. */
+  sshPublicKey?: string;
 }
 
 const FIRST_PORT = 20_000; // Nothing listens there: it only has to look like a port and differ for each object.

@@ -17,9 +17,11 @@ import type {
   Handle,
   Instance,
   InstanceList,
+  PasswordChange,
   Present,
   Provisioner,
   SshAccess,
+  SshKeyChange,
 } from '../provisioner.ts';
 import { refuseAborted } from '../refuse-aborted.ts';
 import { describeHostKey } from '../ssh-host-key.ts';
@@ -37,8 +39,8 @@ export interface MemoryProvisionerParts {
 export class MemoryProvisioner implements Provisioner {
   readonly kind = 'memory';
   readonly capabilities: Capabilities = {
-    setPasswordInGuest: false,
-    rotateSshKey: false,
+    setPasswordInGuest: true,
+    rotateSshKey: true,
     resize: false,
     snapshot: false,
     console: false,
@@ -106,6 +108,28 @@ export class MemoryProvisioner implements Provisioner {
     });
   }
 
+  setPassword(
+    handle: Handle,
+    seal: string,
+    { user, password }: PasswordChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    return this.#perform('setPassword', signal, () =>
+      this.#change(handle, seal, (object) => (object.login = { user, password })),
+    );
+  }
+
+  rotateSshKey(
+    handle: Handle,
+    seal: string,
+    { sshPublicKey }: SshKeyChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    return this.#perform('rotateSshKey', signal, () =>
+      this.#change(handle, seal, (object) => (object.sshPublicKey = sshPublicKey)),
+    );
+  }
+
   list(signal: AbortSignal): Promise<InstanceList> {
     return this.#perform('list', signal, (isIncomplete): InstanceList => {
       if (isIncomplete)
@@ -142,6 +166,17 @@ export class MemoryProvisioner implements Provisioner {
     if (object === undefined) return ABSENT;
     assertSealed(object, seal, this.#sealSecret);
     object.power = power;
+    return this.#present(object);
+  }
+
+  /** Changes something in a guest, which has to be on for that. */
+  #change(handle: Handle, seal: string, change: (object: MemoryObject) => void): Present | Absent {
+    const object = this.#backend.objects.get(handle.id);
+    if (object === undefined) return ABSENT;
+    assertSealed(object, seal, this.#sealSecret);
+    if (object.power !== 'running')
+      throw new AppError('PROVISIONER_UNAVAILABLE', 'The instance is off: nothing can be changed in it.');
+    change(object);
     return this.#present(object);
   }
 

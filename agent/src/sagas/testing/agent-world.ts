@@ -11,7 +11,9 @@ import { DestructionBreaker } from '../../breaker/destruction-breaker.ts';
 import { AGENT_KEY, aLease, ENVIRONMENT } from '../../journal/testing/builders.ts';
 import { MemoryBackend } from '../../provisioners/memory/memory-backend.ts';
 import { MemoryProvisioner } from '../../provisioners/memory/memory-provisioner.ts';
-import type { Existence, Provisioner } from '../../provisioners/provisioner.ts';
+import type { Existence, Provisioner, SshAccess } from '../../provisioners/provisioner.ts';
+import { AppError } from '@dc/shared/errors';
+import type { LoginProbe, PasswordAnswer } from '../../guest-access/login-probe.ts';
 import { ContractRunner } from '../../reconcile/contract-runner.ts';
 import type { Observed } from '../../reconcile/plan-steps.ts';
 import { ManualClock, settle } from '@dc/shared/testing/manual-clock';
@@ -56,6 +58,8 @@ export class AgentWorld {
   sshAnswers = true;
   /** The host key fingerprint that they show; null for each one's own. */
   answersWith: string | null = null;
+  /** What every login with a password comes to; null for what it should. */
+  passwordAnswer: PasswordAnswer | null = null;
   /** How many instances releases may destroy within an hour, for lives that start from now on. */
   destructionsPerHour = 3;
   /** Called before a probe, to make something happen during the wait. */
@@ -151,6 +155,8 @@ export class Life {
       provisioner: this.provisioner,
       sealFor: (contractId) => world.sealFor(contractId),
       probeSsh: probeOf(world, moment),
+      loginProbe: loginProbeOf(world, moment),
+      secretKey: new Uint8Array(32).fill(3),
       sshTimeoutMs: 2_000,
     });
     const onOutbox = (): void => void (this.outboxCalls += 1);
@@ -260,8 +266,34 @@ function crashing(provisioner: Provisioner, moment: Moment): Provisioner {
     start: around('start', provisioner.start.bind(provisioner)),
     stop: around('stop', provisioner.stop.bind(provisioner)),
     destroy: around('destroy', provisioner.destroy.bind(provisioner)),
+    setPassword: around('set password', provisioner.setPassword.bind(provisioner)),
+    rotateSshKey: around('rotate key', provisioner.rotateSshKey.bind(provisioner)),
     list: around('list', provisioner.list.bind(provisioner)),
     close: provisioner.close.bind(provisioner),
+  };
+}
+
+/** The same servers for those who log in: with the password and the key that the backend has. */
+function loginProbeOf(world: AgentWorld, moment: Moment): LoginProbe {
+  const findGuest = ({ port }: SshAccess) => {
+    const found = [...world.backend.objects.values()].find((object) => object.port === port);
+    if (found?.power !== 'running' || !world.sshAnswers) throw new AppError('INSTANCE_UNREACHABLE');
+    return found;
+  };
+  return {
+    async tryPassword(access, password) {
+      moment('before password login');
+      const { login } = findGuest(access);
+      moment('after password login');
+      if (world.passwordAnswer !== null) return world.passwordAnswer;
+      return login?.user === access.user && login.password === password ? 'accepted' : 'refused';
+    },
+    async tryPublicKey(access, sshPublicKey) {
+      moment('before key login');
+      const { spec, sshPublicKey: changed } = findGuest(access);
+      moment('after key login');
+      return sshPublicKey === (changed ?? spec['sshPublicKey']) ? 'accepted' : 'refused';
+    },
   };
 }
 

@@ -17,7 +17,7 @@ export interface Scenario {
   readonly prepare?: (world: AgentWorld) => void;
   readonly play: (life: Life, world: AgentWorld) => Promise<void>;
   /** Fails where the end is not what it should be. Called with the life that came to rest. */
-  readonly check: (life: Life, world: AgentWorld) => void;
+  readonly check: (life: Life, world: AgentWorld) => void | Promise<void>;
 }
 
 /** How many crashes were tried. */
@@ -95,7 +95,7 @@ async function playLives(scenario: Scenario, crashes: readonly number[]): Promis
     for (const crashAt of crashes) await playLife(scenario, world, crashAt);
     const last = await playLife(scenario, world, Infinity);
     try {
-      scenario.check(last, world);
+      await scenario.check(last, world);
     } catch (error) {
       throw new Error(`${scenario.name}, crashed at ${crashes.join(' and ')}: ${String(error)}`, {
         cause: error,
