@@ -9,9 +9,11 @@ import { PUBLIC_KEY_PATTERN } from '@dc/shared/crypto/public-key';
 import { AppError } from '@dc/shared/errors';
 import { grantAdmin, reportLedger, reportStats, type AdminReport } from './admin/admin-reports.ts';
 import { CONFIG_FILE, loadConfig } from './config/load-config.ts';
+import type { Context } from './context.ts';
 import type { Database } from './database/database.ts';
 import { addKeyCommands } from './keys/key-commands.ts';
 import { createLog } from './lib/log.ts';
+import { addSafeModeCommands } from './safe-mode/safe-mode-commands.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { systemRandom } from './lib/system-random.ts';
 import { createCoordinator, openCurrent, openMigrated } from './wiring.ts';
@@ -96,6 +98,7 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
     .description('Counts what there is, and lists what waits for a person.')
     .action((options: ConfigOption) => report(options, (db) => reportStats(db.read)));
   const { print } = environment;
+  addSafeModeCommands(admin, { print, setExit, withContext: offline(environment), addConfig });
   addKeyCommands(admin, { clock: systemClock, random: systemRandom, print, loadConfig, addConfig });
 }
 
@@ -150,6 +153,20 @@ async function withDatabase<T>(options: ConfigOption, use: (db: Database) => Pro
     await db.close();
   }
 }
+
+/** Opens everything and serves nothing, also beside a coordinator that runs. */
+const offline =
+  ({ version }: CliEnvironment) =>
+  async (configFile: string, use: (context: Context) => Promise<void>): Promise<void> => {
+    const config = loadConfig(configFile);
+    const parts = { clock: systemClock, random: systemRandom, log: createLog(config.logLevel), version };
+    const coordinator = await createCoordinator(config, parts);
+    try {
+      await use(coordinator.context);
+    } finally {
+      await coordinator.stop(0);
+    }
+  };
 
 function readPort(text: string): number {
   const port = Number(text);

@@ -15,6 +15,8 @@ export interface Context {
   config: CoordinatorConfig;
   db: Database;
   clock: Clock;
+  /** When this process was made, in milliseconds since the epoch. */
+  startedAt: number;
   random: Random;
   /** The coordinator's own key as it is now: signs orders and checkpoints. Another one after a rotation. */
   readonly key: SigningKey;

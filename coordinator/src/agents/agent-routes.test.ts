@@ -70,6 +70,7 @@ describe('registering an agent', () => {
       permissions: [...AGENT_PERMISSIONS],
       delegation_expires_at: null,
       coordinator_key: coordinator.context.key.publicKey,
+      key_rotations: [],
       environment: 'test',
       heartbeat_interval_ms: 15_000,
     } satisfies WireRegistration);
@@ -197,6 +198,7 @@ describe('an agent', () => {
       next_interval_ms: 15_000,
       open_work: 3,
       records_held: 1,
+      key_rotations: 0,
     });
   });
 

@@ -46,6 +46,19 @@ describe('how long a state may last', () => {
     for (const state of CONTRACT_STATES)
       expect(deadlineOf({ ...contract, state }, limits) === null).toBe(isTerminal(state));
   });
+
+  it('expires after a restart as soon as the agents of its pool have spoken', async () => {
+    const market = await openMarket();
+    const { id } = await rentUntilActive(market);
+    const { folder, clock } = market.coordinator;
+    await market.coordinator.stop(1000);
+    clock.jump(11 * HOUR_MS);
+    const again = { ...market, coordinator: await startTestCoordinator({ folder, clock }) };
+    market.agent.coordinator = again.coordinator;
+    await market.agent.beat();
+    await pass(again.coordinator, 2000);
+    await reaches(again, id, 'expired');
+  });
 });
 
 describe('a contract', () => {
@@ -163,6 +176,10 @@ describe('a contract', () => {
     await market.coordinator.stop(1000);
     clock.jump(11 * HOUR_MS);
     const again = { ...market, coordinator: await startTestCoordinator({ folder, clock }) };
+    // First the agent may speak: it would know if this were an older backup. It does not, and is offline then.
+    await pass(again.coordinator, again.coordinator.context.config.agents.offlineAfterMs - 2000);
+    expect((await look(again, id)).state).toBe('active');
+    await pass(again.coordinator, 2000);
     const expired = await reaches(again, id, 'expired');
     expect(Date.parse(expired.ended_at!)).toBeGreaterThan(Date.parse(expired.ends_at!));
     expect(await settledMoney(again, id)).toEqual({ paid: PRICE, released: PRICE, refunded: 0n });

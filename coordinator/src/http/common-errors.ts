@@ -27,6 +27,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   // A body that a GET brings is refused too, but no client is tempted to send one.
   if (route.method !== 'GET') add(WITH_BODY);
   if (!permissionsOf(route).includes('public')) add(WITH_PERMISSION);
+  if (route.kind === 'write') add(['COORDINATOR_SAFE_MODE']);
   if (route.kind === 'write' && route.idempotency !== 'none') add(['IDEMPOTENCY_MISMATCH']);
   if (route.kind === 'write' && route.idempotency === 'required') add(['IDEMPOTENCY_REQUIRED']);
   return [...codes];

@@ -10,7 +10,7 @@
  */
 import type { BaseLogger } from 'pino';
 import type { CancelTimer, Clock } from '@dc/shared/clock';
-import { AppError } from '@dc/shared/errors';
+import { AppError, isAppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
 import { randomFraction } from '@dc/shared/random';
 import type { Random } from '@dc/shared/random';
@@ -46,6 +46,8 @@ export interface JobRunnerOptions {
   random: Random;
   log: Pick<BaseLogger, 'warn' | 'error'>;
   onEvent?: (event: JobEvent) => void;
+  /** Throws where a topic must not run now; its row then waits. */
+  assertMayRun?: (topic: string) => Promise<void>;
 }
 
 interface RegisteredTopic {
@@ -238,6 +240,7 @@ export class JobRunner {
       // A row that ended its process on every attempt is not tried for ever.
       if (lease.attempts > topic.attemptsMax && topic.everyMs === null)
         throw new Error('its attempts never ended');
+      await this.#options.assertMayRun?.(lease.topic);
       const payload = jsonFromColumn(lease.payload);
       await topic.handler({ key: lease.key, payload, attempt: lease.attempts, signal: abort.signal });
     } catch (error) {
@@ -271,7 +274,7 @@ export class JobRunner {
         'a job has ended and it could not be written down: it will run again',
       );
     }
-    if (failure !== null)
+    if (failure !== null && !isAppError(failure.error, 'COORDINATOR_SAFE_MODE'))
       log.warn({ err: failure.error, attempt: lease.attempts, outcome, ...row }, 'a job failed');
     onEvent?.({ topic: lease.topic, outcome, durationMs: clock.monotonic() - startedAt });
   }

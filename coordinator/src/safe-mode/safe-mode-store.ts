@@ -105,3 +105,17 @@ export async function findEpoch(reader: Reader, contractId: string): Promise<num
     select epoch from contracts where id = ${contractId}`.execute(reader);
   return rows[0]?.epoch ?? null;
 }
+
+/** Writes down what became of a record that was held back. */
+export async function settleRecord(
+  trx: Transaction,
+  { agent_key, seq }: { agent_key: string; seq: number },
+  what: { outcome: string; code: string | null },
+): Promise<void> {
+  await trx
+    .updateTable('records')
+    .set(what)
+    .where('agent_key', '=', agent_key)
+    .where('seq', '=', seq)
+    .execute();
+}

@@ -24,7 +24,8 @@ export interface RecordsAnswerBody {
 
 export class AgentPlayer {
   readonly key: SigningKey;
-  readonly coordinator: TestCoordinator;
+  /** Whom it talks to: another one after a restart. */
+  coordinator: TestCoordinator;
   #seq = 0;
   #prev = CHAIN_START;
 
