@@ -16,7 +16,6 @@ import type { PaymentFact, ProviderEvent, ProviderFact, PaymentProvider } from '
 import { nextLookAt, nextPayment } from './payment-rules.ts';
 import { applyPaymentNotice } from './payment-service.ts';
 import {
-  findPayment,
   findPaymentByRefs,
   insertEvent,
   listOrphans,
@@ -124,7 +123,19 @@ async function applyFact(
     if (fact.about === 'dispute') await applyDispute(context, trx, provider.method, { fact, payment: null });
     return { outcome: 'unknown', paymentKey: null, detail: describeUnknown(fact) };
   }
-  const payment = await learnNames(context, trx, provider, { payment: found, fact });
+  const { payment, names } = await learnNames(trx, found, fact);
+  const outcome = await applyKnown(context, trx, provider, { payment, fact });
+  // After what was learned has been applied: a dispute that came first finds the money that it is about.
+  if (names.length > 0) await applyOrphans(context, trx, provider, { key: payment.key, names });
+  return outcome;
+}
+
+async function applyKnown(
+  context: Context,
+  trx: Transaction,
+  provider: PaymentProvider,
+  { payment, fact }: { payment: PaymentRow; fact: ProviderFact },
+): Promise<FactOutcome> {
   if (fact.about === 'payment') return applyPaymentFact(context, trx, payment, fact);
   if (fact.about === 'dispute') await applyDispute(context, trx, provider.method, { fact, payment });
   else await applyRefundFact(context, trx, payment, fact);
@@ -136,33 +147,38 @@ function describeUnknown(fact: ProviderFact): string {
   return `A ${fact.about}${money} (${fact.status}) that belongs to no payment of ours.`;
 }
 
-/** Keeps the names that a fact brings, and applies what had come for them before they were known. */
+/** Keeps the names that a fact brings. */
 async function learnNames(
-  context: Context,
   trx: Transaction,
-  provider: PaymentProvider,
-  { payment, fact }: { payment: PaymentRow; fact: ProviderFact },
-): Promise<PaymentRow> {
-  const { refs } = fact;
+  payment: PaymentRow,
+  { refs }: ProviderFact,
+): Promise<{ payment: PaymentRow; names: readonly string[] }> {
   const news: PaymentChange = {
     ...(payment.external_id === null && refs.externalId !== null ? { external_id: refs.externalId } : {}),
     ...(payment.payment_ref === null && refs.paymentRef !== null ? { payment_ref: refs.paymentRef } : {}),
     ...(payment.charge_ref === null && refs.chargeRef !== null ? { charge_ref: refs.chargeRef } : {}),
   };
   const names = Object.values(news) as string[];
-  if (names.length === 0) return payment;
-  await updatePayment(trx, payment, news);
-  const named = { ...payment, ...news };
-  const orphans = provider.online === undefined ? [] : await listOrphans(trx, provider.method, names);
-  for (const orphan of orphans) {
-    const { facts } = provider.online?.readFacts(orphan.body ?? '{}') ?? { facts: [] };
+  if (names.length > 0) await updatePayment(trx, payment, news);
+  return { payment: { ...payment, ...news }, names };
+}
+
+/** Applies what had come under these names before it was known whose they are. */
+async function applyOrphans(
+  context: Context,
+  trx: Transaction,
+  provider: PaymentProvider,
+  { key, names }: { key: string; names: readonly string[] },
+): Promise<void> {
+  if (provider.online === undefined) return;
+  for (const orphan of await listOrphans(trx, provider.method, names)) {
+    const { facts } = provider.online.readFacts(orphan.body ?? '{}');
     // Marked first: what it teaches must not find it again.
-    await settleEvent(trx, orphan, { settled_at: context.clock.now(), payment_key: payment.key });
+    await settleEvent(trx, orphan, { settled_at: context.clock.now(), payment_key: key });
     const { outcome, detail } = await applyAll(context, trx, provider, facts);
     const isOpen = outcome === 'mismatch' || outcome === 'unknown';
     await settleEvent(trx, orphan, isOpen ? { outcome, detail, settled_at: null } : { outcome, body: null });
   }
-  return (await findPayment(trx, payment.key)) ?? named;
 }
 
 async function applyPaymentFact(
