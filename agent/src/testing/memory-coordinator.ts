@@ -10,6 +10,7 @@ import { signOrder, type OrderKind, type OrderSpec } from '@dc/shared/orders/ord
 import type {
   WireHeartbeat,
   WireHeartbeatAnswer,
+  WireHeldEvidence,
   WireLease,
   WireRecordResult,
   WireReturnWork,
@@ -143,7 +144,11 @@ export class MemoryCoordinator implements Coordinator {
     item.returned = body;
   }
 
-  async submitRecords(compacts: readonly string[], signal: AbortSignal): Promise<RecordsTaken> {
+  async submitRecords(
+    compacts: readonly string[],
+    signal: AbortSignal,
+    _held?: WireHeldEvidence,
+  ): Promise<RecordsTaken> {
     await this.#begin('records', signal);
     const results = compacts.map((compact) => this.#take(compact));
     const last = verifyRecord(compacts.at(-1) ?? '');
