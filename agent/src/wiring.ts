@@ -5,7 +5,6 @@
 import { createHmac } from 'node:crypto';
 import { mkdirSync, statfsSync } from 'node:fs';
 import type { Clock } from '@dc/shared/clock';
-import { isProvisionSpec } from '@dc/shared/orders/order';
 import type { Random } from '@dc/shared/random';
 import { makeSeal } from '@dc/shared/seal';
 import { DestructionBreaker } from './breaker/destruction-breaker.ts';
@@ -148,17 +147,19 @@ interface Nudges {
   readonly returns: Nudge;
 }
 
+const newNudges = (): Nudges => ({
+  heartbeat: new Nudge(),
+  work: new Nudge(),
+  records: new Nudge(),
+  returns: new Nudge(),
+});
+
 /** Puts the parts together. */
 function assemble(opened: Opened): AgentParts {
   const { config, deps, journal, provisioner, coordinator } = opened;
   const { clock, random, log } = deps;
   const slots = config.limits.parallel;
-  const nudges: Nudges = {
-    heartbeat: new Nudge(),
-    work: new Nudge(),
-    records: new Nudge(),
-    returns: new Nudge(),
-  };
+  const nudges = newNudges();
   const onWork = (): void => nudges.work.nudge();
   const onOutbox = (): void => {
     nudges.records.nudge();

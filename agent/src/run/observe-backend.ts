@@ -81,26 +81,32 @@ export class BackendObserver {
   /** Looks once. */
   async look(signal: AbortSignal): Promise<void> {
     const { clock, provisioner, onLook } = this.#parts;
+    const startedAt = Math.round(clock.now());
+    const began = clock.monotonic();
+    // One after the other: what is made in between is not in the list, and so counts twice rather than never.
+    const list = await this.#within(signal, (limited) => provisioner.list(limited)).catch((error: unknown) =>
+      this.#unlisted(error),
+    );
+    const fingerprint = await this.#within(signal, (limited) => provisioner.fingerprint(limited)).catch(
+      (error: unknown) => this.#unhealthy(error),
+    );
+    if (signal.aborted) return;
+    this.#fingerprint = fingerprint;
+    this.#lookedAt = began;
+    await this.#within(signal, (limited) => this.#remember(list, startedAt, limited));
+    this.#write();
+    onLook(this.#present);
+  }
+
+  /** Does it with a deadline. */
+  async #within<T>(signal: AbortSignal, work: (limited: AbortSignal) => Promise<T>): Promise<T> {
     const deadline = new AbortController();
-    const cancel = clock.schedule(LOOK_TIMEOUT_MS, () => deadline.abort());
-    const limited = AbortSignal.any([signal, deadline.signal]);
+    const cancel = this.#parts.clock.schedule(LOOK_TIMEOUT_MS, () => deadline.abort());
     try {
-      const startedAt = Math.round(clock.now());
-      const began = clock.monotonic();
-      // One after the other: what is made in between is not in the list, and so counts twice rather than never.
-      const list = await provisioner.list(limited).catch((error: unknown) => this.#unlisted(error));
-      const fingerprint = await provisioner
-        .fingerprint(limited)
-        .catch((error: unknown) => this.#unhealthy(error));
-      if (signal.aborted) return;
-      this.#fingerprint = fingerprint;
-      this.#lookedAt = began;
-      await this.#remember(list, startedAt, limited);
-      this.#write();
+      return await work(AbortSignal.any([signal, deadline.signal]));
     } finally {
       cancel();
     }
-    onLook(this.#present);
   }
 
   async #remember(list: InstanceList, at: number, signal: AbortSignal): Promise<void> {

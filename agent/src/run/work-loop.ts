@@ -40,8 +40,8 @@ export interface WorkParts {
   /** What orders are held against. */
   readonly trust: { readonly agentKey: string; readonly environment: string };
   readonly pins: Pick<PinnedKeys, 'trust' | 'meet'>;
-  /** How many contracts are worked on at once. */
-  readonly slots: number;
+  /** How many orders are held at once, done or waiting: the next is there when a place is free. At least 1. */
+  readonly backlog: number;
   readonly conditions: () => Conditions;
   readonly isStreamUp: () => boolean;
   /** Called when orders were handed back. */
@@ -74,12 +74,11 @@ export class WorkLoop {
   }
 
   readonly turn: Turn = async (signal) => {
-    const { journal, coordinator, contact, clock, random, isStreamUp, keeper, slots } = this.#parts;
+    const { journal, coordinator, contact, clock, random, isStreamUp, keeper, backlog } = this.#parts;
     const pace = jittered(isStreamUp() ? POLL_MS : POLL_WITHOUT_STREAM_MS, random);
     if (this.#isPaused) return pace;
-    // Twice what can be worked on: the next is there when a place is free, and the rest is left for other agents.
-    // One at least, since a tombstone waits for nobody.
-    const room = 2 * slots - keeper.openCount();
+    // The rest is left for other agents. One at least, since a tombstone waits for nobody.
+    const room = backlog - keeper.openCount();
     const max = Math.min(LEASES_MAX, Math.max(1, room));
     const askedAt = Math.round(clock.now());
     const leases = await coordinator.leaseWork(max, signal, describeHeld(journal));

@@ -1,4 +1,3 @@
-import type { WireOffering } from '@dc/shared/wire/offering';
 import { describe, expect, it } from 'vitest';
 import { makeOffering, makePool } from '../testing/people.ts';
 import {
