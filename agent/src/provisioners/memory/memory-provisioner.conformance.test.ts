@@ -28,6 +28,14 @@ describeProvisioner('the memory driver', {
       snapshot: async (handle) => JSON.stringify(backend.objects.get(handle.id)),
       objectIds: async () => [...backend.objects.keys()],
       isReachable: async (instance) => backend.objects.get(instance.handle.id)?.power === 'running',
+      tryPassword: async ({ handle }, { user, password }) => {
+        const login = backend.objects.get(handle.id)?.login;
+        return login?.user === user && login.password === password;
+      },
+      tryPublicKey: async ({ handle }, sshPublicKey) => {
+        const object = backend.objects.get(handle.id);
+        return sshPublicKey === (object?.sshPublicKey ?? object?.spec['sshPublicKey']);
+      },
       loseNextCreateReply: () => backend.inject({ on: 'create', what: 'reply_lost' }),
       dispose: async () => {},
     };

@@ -1,5 +1,5 @@
 /** What a driver's test hands to the conformance suite: its backend, seen from behind. */
-import type { Handle, Instance, InstanceSpec, Provisioner } from '../provisioner.ts';
+import type { Handle, Instance, InstanceSpec, PasswordChange, Provisioner } from '../provisioner.ts';
 
 /** One backend, empty at the start, made anew for each test. */
 export interface ConformanceSubject {
@@ -17,6 +17,9 @@ export interface ConformanceSubject {
   isReachable(instance: Instance): Promise<boolean>;
   /** Makes the next create do its work and lose the answer. Needed unless `lostReply` is skipped. */
   loseNextCreateReply?(): void;
+  /** Logs in, as a renter would. Needed unless `login` is skipped. */
+  tryPassword?(instance: Instance, login: PasswordChange): Promise<boolean>;
+  tryPublicKey?(instance: Instance, sshPublicKey: string): Promise<boolean>;
   /** Ends and removes whatever is left. */
   dispose(): Promise<void>;
 }
@@ -32,4 +35,4 @@ export interface Tolerances {
 /** Tests that a driver cannot pass, each with its reason; the reason is printed. */
 export type Skips = Partial<Readonly<Record<SkippableTest, string>>>;
 
-export type SkippableTest = 'lostReply' | 'reachable' | 'hostKey';
+export type SkippableTest = 'lostReply' | 'reachable' | 'hostKey' | 'login';

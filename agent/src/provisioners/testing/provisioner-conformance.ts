@@ -6,12 +6,20 @@ import { createHash } from 'node:crypto';
 import { isAppError, type ErrorCode } from '@dc/shared/errors';
 import { makeSeal } from '@dc/shared/seal';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { CreateRequest, Handle, Instance, Provisioner } from '../provisioner.ts';
+import type {
+  CreateRequest,
+  Handle,
+  Instance,
+  PasswordChange,
+  Provisioner,
+  SshKeyChange,
+} from '../provisioner.ts';
 import type { ConformanceSubject, Skips, SkippableTest, Tolerances } from './conformance-subject.ts';
 
 const SEAL_SECRET = Buffer.alloc(32, 0x5e);
 const OTHER_SECRET = Buffer.alloc(32, 0x0f);
 const ENVIRONMENT = 'test-environment';
+const ANOTHER_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q';
 
 /** How a driver is put under the suite. */
 export interface ConformanceOptions {
@@ -270,6 +278,72 @@ export function describeProvisioner(name: string, options: ConformanceOptions): 
       });
     });
 
+    describe('changing who can log in', () => {
+      const passwordOf = (instance: Instance, password: string): PasswordChange => ({
+        user: instance.ssh?.user ?? 'root',
+        password,
+      });
+      const keyChange = (request: CreateRequest, instance: Instance): SshKeyChange => ({
+        user: instance.ssh?.user ?? 'root',
+        sshPublicKey: ANOTHER_KEY,
+        replaces: request.spec.sshPublicKey,
+      });
+
+      unless('login', 'lets in whoever has the newest password, after a restart too', async () => {
+        const { request, instance } = await anInstance();
+        const old = passwordOf(instance, 'an-old-password');
+        const next = passwordOf(instance, 'a-new-password');
+        for (const login of [old, next, next]) {
+          const changed = await driver.setPassword(instance.handle, request.seal, login, signal);
+          expect(changed).toMatchObject({ existence: 'present', instance: { seal: request.seal } });
+        }
+        for (const restarts of [0, 1]) {
+          if (restarts > 0) await reopen();
+          expect(await subject.tryPassword?.(instance, next)).toBe(true);
+          expect(await subject.tryPassword?.(instance, old)).toBe(false);
+          expect(await subject.tryPassword?.(instance, { ...next, user: 'somebody' })).toBe(false);
+        }
+      });
+
+      unless(
+        'login',
+        'lets in the new key and not the one that it replaces, after a restart too',
+        async () => {
+          const { request, instance } = await anInstance();
+          const change = keyChange(request, instance);
+          expect(await subject.tryPublicKey?.(instance, change.replaces)).toBe(true);
+          for (let times = 0; times < 2; times += 1)
+            await driver.rotateSshKey(instance.handle, request.seal, change, signal);
+          for (const restarts of [0, 1]) {
+            if (restarts > 0) await reopen();
+            expect(await subject.tryPublicKey?.(instance, change.sshPublicKey)).toBe(true);
+            expect(await subject.tryPublicKey?.(instance, change.replaces)).toBe(false);
+          }
+        },
+      );
+
+      unless('login', 'changes nothing in one that is off, and can be asked again', async () => {
+        const { request, instance } = await anInstance();
+        await driver.stop(instance.handle, request.seal, signal);
+        const login = passwordOf(instance, 'a-new-password');
+        const setting = driver.setPassword(instance.handle, request.seal, login, signal);
+        await expectCode('PROVISIONER_UNAVAILABLE', setting);
+        const change = keyChange(request, instance);
+        const rotating = driver.rotateSshKey(instance.handle, request.seal, change, signal);
+        await expectCode('PROVISIONER_UNAVAILABLE', rotating);
+      });
+
+      it('says of an instance that is gone that it is absent, or that it cannot do this at all', async () => {
+        const { request, instance } = await anInstance();
+        await driver.destroy(instance.handle, request.seal, signal);
+        const login = passwordOf(instance, 'a-new-password');
+        const setting = driver.setPassword(instance.handle, request.seal, login, signal);
+        const { setPasswordInGuest } = driver.capabilities;
+        if (setPasswordInGuest) expect(await setting).toMatchObject({ existence: 'absent' });
+        else await expectCode('CREDENTIALS_UNSUPPORTED', setting);
+      });
+    });
+
     describe('destroying', () => {
       it('leaves nothing behind', async () => {
         const { request, instance } = await anInstance();
@@ -314,6 +388,11 @@ export function describeProvisioner(name: string, options: ConformanceOptions): 
       const expectUntouched = async (handle: Handle, seal: string): Promise<void> => {
         const before = await subject.snapshot(handle);
         for (const method of touching) await expectForeign(driver[method](handle, seal, signal));
+        const { setPasswordInGuest, rotateSshKey } = driver.capabilities;
+        if (setPasswordInGuest)
+          await expectForeign(driver.setPassword(handle, seal, { user: 'root', password: 'stolen' }, signal));
+        const change = { user: 'root', sshPublicKey: ANOTHER_KEY, replaces: subject.spec.sshPublicKey };
+        if (rotateSshKey) await expectForeign(driver.rotateSshKey(handle, seal, change, signal));
         expect(await subject.snapshot(handle)).toBe(before);
         expect(await subject.objectIds()).toContain(handle.id);
       };
