@@ -104,16 +104,17 @@ async function cheapestOffering(client: ApiClient): Promise<WireOffering> {
   return cheapest;
 }
 
-/** Waits on the contract's stream until `done`. Throws when the contract ends otherwise, or after a minute. */
+/** Waits on the contract's stream until `done`. Throws when the contract ends otherwise, or after `timeoutMs`. */
 export async function waitFor(
   client: ApiClient,
   contractId: string,
   done: (contract: WireContract) => boolean,
+  timeoutMs = STAGE_TIMEOUT_MS,
 ): Promise<WireContract> {
   const stop = new AbortController();
   const timer = setTimeout(() => {
-    stop.abort(new Error(`the contract did not get there within ${String(STAGE_TIMEOUT_MS / 1000)} s`));
-  }, STAGE_TIMEOUT_MS);
+    stop.abort(new Error(`the contract did not get there within ${String(timeoutMs / 1000)} s`));
+  }, timeoutMs);
   try {
     for await (const event of client.events(`/api/v1/contracts/${contractId}/events`, stop.signal)) {
       const contract = event.data as WireContract;

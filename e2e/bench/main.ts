@@ -11,13 +11,14 @@ import { idle } from './idle.ts';
 import { page } from './page.ts';
 import { records } from './records.ts';
 import { rentals } from './rentals.ts';
+import { slowBackend } from './slow-backend.ts';
 import { start } from './start.ts';
 
-const BENCHES: readonly Bench[] = [rentals, records, agents, start, page, idle];
+const BENCHES: readonly Bench[] = [rentals, slowBackend, records, agents, start, page, idle];
 
 const USAGE = `Usage: npm run bench -- [NAME…] [--json]
 
-${BENCHES.map(({ name, about }) => `  ${name.padEnd(8)} ${about}`).join('\n')}
+${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
 `;
 
 interface Result {
