@@ -301,6 +301,7 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
     environment,
     version: VERSION,
     onWork,
+    onElsewhere: (contractIds) => parts.observer.noteElsewhere(contractIds),
   });
   const watchdog = watchdogTurn({
     ...shared,

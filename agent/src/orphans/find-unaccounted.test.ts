@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { UnaccountedInstance } from '../journal/journal.ts';
 import type { Instance } from '../provisioners/provisioner.ts';
-import { findUnaccounted, GRACE_MS, isRipe, noteLook, type Found } from './find-unaccounted.ts';
+import {
+  contractsInQuestion,
+  findUnaccounted,
+  GRACE_MS,
+  isRipe,
+  noteLook,
+  type Found,
+} from './find-unaccounted.ts';
 
 const NOON = Date.parse('2026-11-20T12:00:00.000Z');
 const sealFor = (contractId: string): string => `dc1.${contractId}.test.mac`;
@@ -17,13 +24,26 @@ const instance = (id: string, seal: string | null, contractId: string | null): I
 
 describe('What the journal cannot account for', () => {
   const find = (...listed: Instance[]) =>
-    findUnaccounted(listed, { sealFor, isKnown: (contractId) => contractId === 'c1' });
+    findUnaccounted(listed, {
+      sealFor,
+      isKnown: (contractId) => contractId === 'c1',
+      isElsewhere: (contractId) => contractId === 'c9',
+    });
 
   it('is an orphan where it carries our seal and there is no order for its contract', () => {
     expect(find(instance('known', sealFor('c1'), 'c1'))).toEqual([]);
     expect(find(instance('orphan', sealFor('c2'), 'c2'))).toMatchObject([
       { id: 'orphan', kind: 'orphan', contractId: 'c2', why: null },
     ]);
+  });
+
+  it('is foreign where another agent of the provider answers for it, and asked about again', () => {
+    const [found] = find(instance('theirs', sealFor('c9'), 'c9'));
+    expect(found).toMatchObject({ kind: 'foreign', why: 'another agent of this provider answers for it' });
+    const noted = { firstSeenAt: 0, lastSeenAt: 0, timesSeen: 1, destroyAskedAt: null, goneAt: null };
+    expect(contractsInQuestion([{ ...found!, ...noted }])).toEqual(['c9']);
+    const stranger = { ...find(instance('x', null, 'c2'))[0]!, ...noted };
+    expect(contractsInQuestion([stranger])).toEqual([]);
   });
 
   it.each([

@@ -8,12 +8,25 @@ import type { Instance } from '../provisioners/provisioner.ts';
 /** How long an orphan is only watched: it may be another agent's, or its order may be on its way. */
 export const GRACE_MS = 3_600_000;
 
+/** Why an instance of ours is not this agent's. */
+const ELSEWHERE = 'another agent of this provider answers for it';
+
+/** The contracts that carry our seal and that the coordinator is asked about: whether another agent answers for them. */
+export function contractsInQuestion(unaccounted: readonly UnaccountedInstance[]): string[] {
+  const open = unaccounted.filter(
+    ({ kind, why, goneAt }) => goneAt === null && (kind === 'orphan' || why === ELSEWHERE),
+  );
+  return [...new Set(open.flatMap(({ contractId }) => contractId ?? []))];
+}
+
 /** What decides whose an instance is. */
 export interface Ownership {
   /** The seal that this agent gives to the contract's instance, in its own environment. */
   readonly sealFor: (contractId: string) => string;
   /** Whether the journal has an order for the contract. */
   readonly isKnown: (contractId: string) => boolean;
+  /** Whether the coordinator said that another agent of this provider answers for the contract. */
+  readonly isElsewhere: (contractId: string) => boolean;
 }
 
 /** One instance beyond the journal. */
@@ -30,7 +43,10 @@ export function findUnaccounted(listed: readonly Instance[], owner: Ownership): 
     const { handle, contractId } = instance;
     const found = { id: handle.id, handle, contractId };
     if (!isOurs(instance, owner)) return [{ ...found, kind: 'foreign', why: whyForeign(instance) }];
-    return contractId !== null && owner.isKnown(contractId) ? [] : [{ ...found, kind: 'orphan', why: null }];
+    if (contractId !== null && owner.isKnown(contractId)) return [];
+    if (contractId !== null && owner.isElsewhere(contractId))
+      return [{ ...found, kind: 'foreign', why: ELSEWHERE }];
+    return [{ ...found, kind: 'orphan', why: null }];
   });
 }
 

@@ -145,3 +145,29 @@ describe('An instance of another environment', () => {
     });
   });
 });
+
+describe('Two agents of one provider on one backend', () => {
+  it('see no orphans in each other’s instances, and destroy none', async () => {
+    const id = await leave();
+    world.coordinator.elsewhere.add(contractOf(id));
+    agent = await world.start();
+    await world.clock.advance(150_000);
+    expect(unaccounted()).toMatchObject([
+      { id, kind: 'foreign', why: 'another agent of this provider answers for it' },
+    ]);
+    expect(world.coordinator.beats.at(-1)?.capabilities?.['orphans_total']).toBeUndefined();
+    await expect(agent.destroyOrphan(id)).rejects.toMatchObject({ code: 'PROVISIONER_FOREIGN' });
+    expect(world.backend.objects.size).toBe(1);
+  });
+
+  it('see one, with its time counted anew, once the other answers for it no more', async () => {
+    const id = await leave();
+    world.coordinator.elsewhere.add(contractOf(id));
+    agent = await world.start();
+    await world.clock.advance(150_000);
+    world.coordinator.elsewhere.clear();
+    await world.clock.advance(150_000);
+    expect(unaccounted()).toMatchObject([{ id, kind: 'orphan' }]);
+    await expect(agent.destroyOrphan(id)).rejects.toMatchObject({ code: 'ORPHAN_TOO_YOUNG' });
+  });
+});

@@ -7,6 +7,7 @@ import { readState, toAvailability } from '../availability/availability.ts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { JournalReader, UnaccountedInstance } from '../journal/journal.ts';
 import type { FreeCapacity, Provisioner } from '../provisioners/provisioner.ts';
+import { contractsInQuestion } from '../orphans/find-unaccounted.ts';
 import type { ContractRunner } from '../reconcile/contract-runner.ts';
 import type { BackendObserver } from './observe-backend.ts';
 
@@ -16,6 +17,8 @@ const CONTRACTS_MAX = 10_000;
 const ORPHANS_MAX = 50;
 /** The page shows no more, and the beat stays small. */
 const BLOCKED_MAX = 20;
+/** What the wire takes. */
+const IN_QUESTION_MAX = 1_000;
 /** Three looks at the backend: one may fail, and one more be late. */
 const CAPACITY_LIFE_MS = 180_000;
 
@@ -50,6 +53,7 @@ export function composeHeartbeat(words: HeartbeatWords): WireHeartbeat {
     ...(until === null ? {} : { maintenance_until: until }),
     running_contracts: running.slice(0, CONTRACTS_MAX).map(({ contractId }) => contractId),
     blocked: runner.explainBlocked(BLOCKED_MAX),
+    in_question: contractsInQuestion(journal.unaccounted()).slice(0, IN_QUESTION_MAX),
   };
 }
 

@@ -21,6 +21,8 @@ export interface HeartbeatParts extends HeartbeatWords {
   readonly random: Random;
   /** Called when the coordinator has work that nobody nudged us about. */
   readonly onWork: () => void;
+  /** Called with contracts of ours at the backend that another agent of the provider answers for. */
+  readonly onElsewhere: (contractIds: readonly string[]) => void;
 }
 
 /** One heartbeat. */
@@ -34,6 +36,7 @@ export function heartbeatTurn(parts: HeartbeatParts): Turn {
     await parts.teller.answer(answer, signal);
     const intervalMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS_MIN, answer.next_interval_ms));
     parts.contact.expectEvery(intervalMs);
+    parts.onElsewhere(answer.held_elsewhere ?? []);
     if (answer.open_work > 0) parts.onWork();
     return heartbeatPauseMs(intervalMs, parts.random);
   };

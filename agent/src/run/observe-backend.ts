@@ -45,6 +45,7 @@ export class BackendObserver {
   /** On the monotonic clock. */
   #lookedAt = -Infinity;
   #present: readonly string[] = [];
+  #elsewhere: ReadonlySet<string> = new Set();
   #orphans = 0;
   #written = '';
 
@@ -70,6 +71,14 @@ export class BackendObserver {
   /** The contracts of ours that the backend had something of then, whatever the fingerprint says is free besides. */
   get presentContracts(): readonly string[] {
     return this.#present;
+  }
+
+  /**
+   * The coordinator said that these contracts are another agent's of this provider: what two agents on one backend
+   * see of each other is no orphan. The next look counts so; until then the grace time protects it.
+   */
+  noteElsewhere(contractIds: readonly string[]): void {
+    this.#elsewhere = new Set(contractIds);
   }
 
   /** One look after another. Never rejects for a backend that fails: that is an answer. */
@@ -145,7 +154,8 @@ export class BackendObserver {
   #noteUnaccounted({ instances, complete }: InstanceList, now: number): void {
     const { journal, sealFor, log } = this.#parts;
     const isKnown = (contractId: string): boolean => journal.contract(contractId) !== null;
-    const found = findUnaccounted(instances, { sealFor, isKnown });
+    const isElsewhere = (contractId: string): boolean => this.#elsewhere.has(contractId);
+    const found = findUnaccounted(instances, { sealFor, isKnown, isElsewhere });
     const { saved, removed } = noteLook(journal.unaccounted(), found, { now, listed: instances, complete });
     if (saved.length + removed.length > 0) {
       journal.write('backend.unaccounted', (writer) => {

@@ -59,6 +59,8 @@ export class MemoryCoordinator implements Coordinator {
   safeMode: WireHeartbeatAnswer['safe_mode'] = undefined;
   /** The names of all calls, in order. */
   readonly calls: string[] = [];
+  /** Contracts that another agent answers for. */
+  readonly elsewhere = new Set<string>();
   ttlMs = 60_000;
   intervalMs = 30_000;
   /** Called at the start of every call; what it throws is the answer, what it waits for delays it. */
@@ -113,6 +115,7 @@ export class MemoryCoordinator implements Coordinator {
       next_interval_ms: this.intervalMs,
       open_work: this.#leasable().length,
       records_held: this.records.length,
+      held_elsewhere: (beat.in_question ?? []).filter((id) => this.elsewhere.has(id)),
       key_rotations: this.rotations.length,
       ...(this.safeMode === undefined ? {} : { safe_mode: this.safeMode }),
     };

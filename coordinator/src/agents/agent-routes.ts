@@ -23,7 +23,7 @@ import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts
 import { noticeEvidence } from '../safe-mode/notice-evidence.ts';
 import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { viewForAgents } from '../safe-mode/view-safe-mode.ts';
-import { revokeAgent } from './agent-store.ts';
+import { listHeldElsewhere, revokeAgent } from './agent-store.ts';
 import { streamNudges } from './agent-stream.ts';
 import { registerAgent } from './register-agent.ts';
 import { takeHeartbeat } from './take-heartbeat.ts';
@@ -78,6 +78,7 @@ function identityRoutes(context: Context): Route[] {
             next_interval_ms: context.config.agents.heartbeatIntervalMs,
             open_work: safeMode === null ? (await listLeasable(trx, worker, 100)).length : 0,
             records_held: head.seq,
+            held_elsewhere: await listHeldElsewhere(trx, agent, body.in_question ?? []),
             key_rotations: context.keys.rotations.length,
             ...(safeMode === null ? {} : { safe_mode: viewForAgents(safeMode) }),
           },

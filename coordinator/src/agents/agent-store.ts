@@ -99,6 +99,24 @@ export async function saveHeartbeat(
   };
 }
 
+/** Which of these contracts another agent of the same provider answers for: its instance may be on the same backend. */
+export async function listHeldElsewhere(
+  reader: Reader,
+  agent: { publicKey: string; provider: string },
+  contractIds: readonly string[],
+): Promise<string[]> {
+  if (contractIds.length === 0) return [];
+  const rows = await reader
+    .selectFrom('contracts')
+    .select('id')
+    .where('id', 'in', contractIds)
+    .where('provider_pubkey', '=', agent.provider)
+    .where('place_held', '=', 1)
+    .where('agent_key', '<>', agent.publicKey)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
 /** Takes an agent's permissions away, at once; again is a success. Returns false where the provider has no such agent. */
 export async function revokeAgent(
   trx: Transaction,

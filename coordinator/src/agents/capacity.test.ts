@@ -180,3 +180,17 @@ describe('Room', () => {
     expect(await rentAll(market)).toBeGreaterThan(0);
   });
 });
+
+describe('A contract in question', () => {
+  it('is told to be another’s while another agent of the provider answers for it', async () => {
+    const market = await openMarket();
+    const other = await addAgent(market, 'other');
+    const { id } = await rent(market);
+    const ask = async (agent: AgentPlayer) =>
+      expectStatus(await post(market, agent, { in_question: [id] }), 200)['held_elsewhere'];
+    expect(await ask(other)).toEqual([]);
+    await market.agent.leaseOne();
+    expect(await ask(other)).toEqual([id]);
+    expect(await ask(market.agent)).toEqual([]);
+  });
+});

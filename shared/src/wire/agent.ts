@@ -80,6 +80,12 @@ export const Heartbeat = closed({
   ),
   running_contracts: Type.Array(Uuid, { maxItems: 10_000 }),
   held: Type.Optional(HeldEvidence),
+  in_question: Type.Optional(
+    Type.Array(Uuid, {
+      maxItems: 1_000,
+      description: 'Contracts whose instances carry the provider’s seal and that this agent has no order for',
+    }),
+  ),
   blocked: Type.Optional(
     Type.Array(Explanation, { maxItems: 100, description: 'Contracts that do not go on, and why' }),
   ),
@@ -105,8 +111,7 @@ export const HeartbeatAnswer = closed({
   ),
   held_elsewhere: Type.Optional(
     Type.Array(Uuid, {
-      description:
-        'Of the orphans in `capabilities`: contracts that another agent of the provider answers for',
+      description: 'Of `in_question`: contracts that another agent of the provider answers for',
     }),
   ),
 });
@@ -116,6 +121,12 @@ export const LeaseWork = closed({
   max: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 10 })),
   held: Type.Optional(HeldEvidence),
 });
+/**
+ * A lease lasts at most so long until it is renewed for the first time. One whose answer nobody got or wrote down (the
+ * line broke, the agent was killed) can then be had again soon. It must run out first: whether the one who has it
+ * lives, nobody can tell from a second one that asks with the same key.
+ */
+export const FIRST_LEASE_MS_MAX = 8_000;
 export const Lease = closed({
   order_id: Uuid,
   order: CompactJws,
