@@ -51,6 +51,7 @@ import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
 import { addPaymentJobs, createPayments, paymentRoutes } from './payments-wiring.ts';
 import { statementRoutes } from './payments/statement-routes.ts';
 import { RunningCoordinator } from './running-coordinator.ts';
+import { sliceWebData } from './web/slice-web-data.ts';
 import { buildWeb } from './web/web-routes.ts';
 
 /** What a coordinator is given from outside. */
@@ -121,7 +122,7 @@ export async function createCoordinator(
   const payments = createPayments(config, parts.payments ?? []);
   addJobs(jobs, context, payments);
   await checkMark(context);
-  const web = buildWeb(context);
+  const web = buildWeb(context, sliceWebData(context, payments));
   const routes = [...apiRoutes(context, payments), ...web.routes];
   const app = buildServer(context, routes, {
     connectionsMax: limits.connections,

@@ -15,6 +15,9 @@ import {
 import { fromCursor, toCursor, viewOffering } from '../offerings/offering-view.ts';
 import { findProvider } from '../offerings/provider-store.ts';
 import { viewProvider } from '../offerings/provider-view.ts';
+import { lookAtPaymentNow, type Payments } from '../payments/checkouts.ts';
+import { findPayment } from '../payments/payment-store.ts';
+import { topUpMethods, viewWallet } from '../payments/wallet/wallet-view.ts';
 import { viewAttention } from '../trust/attention.ts';
 import { viewUptime } from '../trust/uptime-view.ts';
 import type { OfferingFilter } from './offering-filter.ts';
@@ -25,7 +28,7 @@ const OFFERINGS_PER_PAGE = 30;
 const CONTRACTS_PER_PAGE = 30;
 
 /** The data of a running coordinator. */
-export function sliceWebData(context: Context): WebData {
+export function sliceWebData(context: Context, payments: Payments = new Map()): WebData {
   const { db, clock, config } = context;
   const presence = () => ({ now: clock.now(), offlineAfterMs: config.agents.offlineAfterMs });
   return {
@@ -72,7 +75,18 @@ export function sliceWebData(context: Context): WebData {
       const row = await findContract(db.read, id);
       return row === null || !maySee(principal, row) ? null : viewRow(db.read, row, clock.now());
     },
-    paymentMethods: () => (config.payments.test ? ['test'] : []),
+    paymentMethods: () => (payments.size === 0 && config.payments.test ? ['test'] : [...payments.keys()]),
+    async findWallet(principal) {
+      const methods = topUpMethods(payments);
+      if (methods.length === 0) return null;
+      return { ...(await viewWallet(db.read, principal.account)), methods };
+    },
+    async returnFromPayment(key) {
+      await lookAtPaymentNow(context, payments, key);
+      const payment = await findPayment(db.read, key);
+      if (payment === null) return null;
+      return payment.contract_id === null ? '/wallet' : `/contracts/${payment.contract_id}`;
+    },
   };
 }
 

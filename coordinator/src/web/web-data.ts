@@ -1,5 +1,6 @@
 /** The port through which the pages read: what they show and nothing else. `slice-web-data.ts` asks the slices. */
 import type { WireContract } from '@dc/shared/wire/contract';
+import type { WireWallet } from '@dc/shared/wire/wallet';
 import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
 import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
 import type { AccountPrincipal } from '../http/principal.ts';
@@ -17,6 +18,12 @@ export interface ShownOffering extends WireOffering {
 export interface Page<Item> {
   items: Item[];
   nextCursor: string | null;
+}
+
+/** A wallet as the pages show it. */
+export interface ShownWallet extends WireWallet {
+  /** With what it can be topped up. */
+  methods: readonly string[];
 }
 
 /** The name of an account. */
@@ -41,4 +48,11 @@ export interface WebData {
   findContract(principal: AccountPrincipal, id: string): Promise<WireContract | null>;
   /** The payment methods offered here, in the order in which they are shown. */
   paymentMethods(): readonly string[];
+  /** The caller's wallet; null where there are none here. */
+  findWallet?(principal: AccountPrincipal): Promise<ShownWallet | null>;
+  /**
+   * The payer is back from the payment provider: asks it for the truth, for a few seconds at most, and says which page
+   * shows what came of it. Null for a payment that there is not.
+   */
+  returnFromPayment?(key: string): Promise<string | null>;
 }

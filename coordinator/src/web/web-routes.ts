@@ -17,6 +17,7 @@ import { accountPage, loginPage } from './pages/login-page.ts';
 import { offeringsPage } from './pages/offerings-page.ts';
 import { providerPage } from './pages/provider-page.ts';
 import { rentPage } from './pages/rent-page.ts';
+import { walletPage } from './pages/wallet-page.ts';
 import { sendAsset } from './send-page.ts';
 import { Site, type FailedInput, type PageAnswer, type PageInput } from './site.ts';
 import { sliceWebData } from './slice-web-data.ts';
@@ -42,6 +43,8 @@ export function buildWeb(context: Context, data: WebData = sliceWebData(context)
       site.page('/', 'The offerings, with a filter.', (input) => showOfferings(data, input)),
       site.page('/offerings/:id', 'Renting one offering.', (input) => showOffering(data, input)),
       site.page('/login', 'Signing in, or who is signed in.', (input) => showLogin(data, input)),
+      site.page('/wallet', 'The caller’s wallet.', (input) => showWallet(data, input)),
+      site.page('/pay/return', 'Back from a payment provider.', (input) => showReturn(data, input)),
       site.page('/contracts', 'The caller’s contracts.', (input) => showContracts(data, input)),
       site.page('/contracts/:id', 'One contract, live.', (input) => showContract(data, input)),
       site.page('/providers/:id', 'One provider: agents, evidence, offerings.', (input) =>
@@ -64,7 +67,10 @@ async function showOffering(data: WebData, { params, principal }: PageInput): Pr
   const offering = await data.findOffering(parseId(params.id, UUID, 'OFFERING_NOT_FOUND'));
   if (offering === null) throw new AppError('OFFERING_NOT_FOUND');
   const account = principal.kind === 'account' ? await data.findAccount(principal.account) : null;
-  return rentPage({ offering, account, paymentMethods: data.paymentMethods() });
+  const wallet = principal.kind === 'account' ? await data.findWallet?.(principal) : null;
+  const { currency } = offering.price_per_hour;
+  const walletBalance = wallet?.balances.find((balance) => balance.currency === currency) ?? null;
+  return rentPage({ offering, account, paymentMethods: data.paymentMethods(), walletBalance });
 }
 
 async function showLogin(data: WebData, { principal, raw }: PageInput): Promise<PageAnswer> {
@@ -72,6 +78,22 @@ async function showLogin(data: WebData, { principal, raw }: PageInput): Promise<
   if (account !== null) return accountPage(account);
   const { next } = raw.request.query as { next?: unknown };
   return loginPage(isOwnPath(next) ? next : '/contracts');
+}
+
+async function showWallet(data: WebData, { principal }: PageInput): Promise<PageAnswer> {
+  if (principal.kind !== 'account') return { redirectTo: '/login?next=/wallet' };
+  const wallet = (await data.findWallet?.(principal)) ?? null;
+  if (wallet === null) throw new AppError('ROUTE_NOT_FOUND');
+  return walletPage(wallet);
+}
+
+/** What the address says of the payment is not believed: the provider is asked. */
+async function showReturn(data: WebData, { raw }: PageInput): Promise<PageAnswer> {
+  const { payment } = raw.request.query as { payment?: unknown };
+  const isKey = typeof payment === 'string' && /^(?:contract|extension|top-up):[0-9a-f-]{36}$/.test(payment);
+  const path = isKey ? await data.returnFromPayment?.(payment) : null;
+  if (path == null) throw new AppError('PAYMENT_NOT_FOUND');
+  return { redirectTo: path };
 }
 
 async function showContracts(data: WebData, { principal, raw, now }: PageInput): Promise<PageAnswer> {
@@ -146,6 +168,7 @@ function parseId(
 /** Whether `next` is a path of a page here: anything else could send the reader to another site after signing in. */
 function isOwnPath(next: unknown): next is string {
   return (
-    typeof next === 'string' && /^\/(?:contracts|offerings|providers)?(?:\/[0-9a-f-]{1,64})?$/.test(next)
+    typeof next === 'string' &&
+    /^\/(?:contracts|offerings|providers|wallet)?(?:\/[0-9a-f-]{1,64})?$/.test(next)
   );
 }

@@ -1,38 +1,18 @@
 /** The renter's wallet: what it holds, what it was topped up with, and topping it up. */
-import { Type, type Static } from 'typebox';
 import { AppError } from '@dc/shared/errors';
 import { newUuid } from '@dc/shared/ids';
-import { fromWire, toWire } from '@dc/shared/money/money';
-import { closed, MoneySchema, nullable, Timestamp, toTimestamp } from '@dc/shared/wire/schema-parts';
+import { fromWire } from '@dc/shared/money/money';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
+import { AskTopUp, TopUp, Wallet } from '@dc/shared/wire/wallet';
 import type { Context } from '../../context.ts';
-import type { Reader } from '../../database/database.ts';
 import { accountOf } from '../../http/principal.ts';
 import { readRoute, writeRoute, type Route } from '../../http/route.ts';
 import { openPaymentNow, type Payments } from '../checkouts.ts';
 import { walletToppedUp } from '../ledger-wallet.ts';
 import { askForPayment, keyOfTopUp } from '../payment-asks.ts';
 import { findPayment, type PaymentRow } from '../payment-store.ts';
-import { walletBalances } from './wallet-store.ts';
+import { topUpMethods, viewTopUp, viewWallet } from './wallet-view.ts';
 
-const TopUp = closed({
-  id: Type.String(),
-  amount: MoneySchema,
-  payment: closed({
-    method: Type.String(),
-    status: Type.Enum(['pending', 'processing', 'succeeded', 'failed'], {
-      description: '`processing`: paid in a way that takes days to arrive',
-    }),
-    checkout_url: nullable(Type.String()),
-  }),
-  created_at: Timestamp,
-});
-const Wallet = closed({
-  balances: Type.Array(MoneySchema, { description: 'One a currency; none where nothing was ever put in' }),
-  top_ups: Type.Array(TopUp, { description: 'The newest first, fifty at most' }),
-});
-const AskTopUp = closed({ amount: MoneySchema, payment_method: Type.String({ maxLength: 32 }) });
-
-const TOP_UPS_SHOWN = 50;
 /** A million of any currency: more is a slip. */
 const TOP_UP_E9S_MAX = 1_000_000n * 1_000_000_000n;
 
@@ -101,46 +81,6 @@ export function walletRoutes(context: Context, payments: Payments): Route[] {
 }
 
 function unknownMethod(payments: Payments): AppError {
-  const offered = [...payments.values()]
-    .filter(({ method, online }) => method === 'test' || online?.capabilities.topsUp === true)
-    .map(({ method }) => method);
-  return new AppError(
-    'PAYMENT_METHOD_UNKNOWN',
-    `A wallet can be topped up with: ${offered.join(', ') || 'nothing at present'}.`,
-  );
-}
-
-async function viewWallet(reader: Reader, account: string) {
-  const rows = await reader
-    .selectFrom('payments')
-    .selectAll()
-    .where('account_pubkey', '=', account)
-    .where('contract_id', 'is', null)
-    .orderBy('created_at', 'desc')
-    .limit(TOP_UPS_SHOWN)
-    .execute();
-  const balances = await walletBalances(reader, account);
-  return { balances: balances.map(toWire), top_ups: (rows as PaymentRow[]).map(viewTopUp) };
-}
-
-const STATUS: Readonly<Record<PaymentRow['state'], Static<typeof TopUp>['payment']['status']>> = {
-  asked: 'pending',
-  open: 'pending',
-  processing: 'processing',
-  authorised: 'processing',
-  paid: 'succeeded',
-  failed: 'failed',
-  closed: 'failed',
-  voided: 'failed',
-};
-
-function viewTopUp(row: PaymentRow): Static<typeof TopUp> {
-  const { amount_e9s: amountE9s, currency, method, state } = row;
-  const isPayable = state === 'open' || state === 'asked';
-  return {
-    id: row.key.slice(keyOfTopUp('').length),
-    amount: toWire({ amountE9s, currency }),
-    payment: { method, status: STATUS[state], checkout_url: isPayable ? row.checkout_url : null },
-    created_at: toTimestamp(row.created_at),
-  };
+  const offered = topUpMethods(payments).join(', ') || 'nothing at present';
+  return new AppError('PAYMENT_METHOD_UNKNOWN', `A wallet can be topped up with: ${offered}.`);
 }

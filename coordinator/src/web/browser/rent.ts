@@ -83,6 +83,7 @@ async function order(): Promise<void> {
     ssh_public_key: chosenValue(form, 'ssh_public_key').trim(),
     payment_method: chosenValue(form, 'payment_method'),
     operating_system: chosenValue(form, 'operating_system'),
+    ...(chosenValue(form, 'refund_to') === 'wallet' ? { refund_to: 'wallet' } : {}),
   };
   try {
     const contract = await send(wanted);

@@ -1,5 +1,6 @@
 /** Renting one offering: duration, system, SSH key, payment, and a total that is right at every moment. */
 import { formatMoney } from '@dc/shared/money/money';
+import type { WireMoney } from '@dc/shared/money/money';
 import { accountText, countryText, hoursText, moneyText } from '../format.ts';
 import { html, type Html } from '../html.ts';
 import { defaultHours, durationPresets, MONTH_HOURS, rentTotal, timePriceText } from '../price.ts';
@@ -13,6 +14,8 @@ export interface RentView {
   offering: ShownOffering;
   account: AccountName | null;
   paymentMethods: readonly string[];
+  /** What the wallet holds in the offering's currency; null where nobody is signed in, or it never held any. */
+  walletBalance?: WireMoney | null;
 }
 
 /** The page that rents `offering`. */
@@ -44,8 +47,7 @@ export function rentPage(view: RentView): PageParts {
           >
             <fieldset class="plain" ${blockReason(view) !== null && html`disabled`}>
               <legend class="visually-hidden">Your order</legend>
-              ${renderDuration(offering)} ${renderSystem(offering)} ${renderSshKey()}
-              ${renderPayment(view.paymentMethods)}
+              ${renderDuration(offering)} ${renderSystem(offering)} ${renderSshKey()} ${renderPayment(view)}
             </fieldset>
           </form>
         </div>
@@ -205,9 +207,15 @@ function renderSshKey(): Html {
 /** What payment methods are called. */
 const METHOD_TEXT: Readonly<Record<string, { name: string; note: string }>> = {
   test: { name: 'Test payment: no real money', note: 'It settles at once. For trying things out.' },
+  stripe: {
+    name: 'Card and more',
+    note: 'You pay at Stripe and come back here. A card is charged when your instance is ready.',
+  },
+  icpay: { name: 'Crypto', note: 'You pay at ICPay and come back here.' },
+  wallet: { name: 'Wallet', note: 'It settles at once.' },
 };
 
-function renderPayment(methods: readonly string[]): Html {
+function renderPayment({ paymentMethods: methods, walletBalance }: RentView): Html {
   return html`<section class="card" aria-labelledby="payment-title">
     <h2 id="payment-title">Payment</h2>
     ${
@@ -217,6 +225,7 @@ function renderPayment(methods: readonly string[]): Html {
             <legend class="visually-hidden">Payment method</legend>
             ${methods.map((method, index) => {
               const { name, note } = METHOD_TEXT[method] ?? { name: method, note: '' };
+              const holds = walletBalance == null ? 'It is empty.' : `It holds ${moneyText(walletBalance)}.`;
               return html`<label
                 ><input
                   type="radio"
@@ -224,10 +233,23 @@ function renderPayment(methods: readonly string[]): Html {
                   value="${method}"
                   ${index === 0 && html`checked`}
                 />
-                <span><b>${name}</b> <span class="quiet">${note}</span></span></label
+                <span
+                  ><b>${name}</b>
+                  <span class="quiet">${note}${method === 'wallet' && ` ${holds}`}</span></span
+                ></label
               >`;
             })}
           </fieldset>`
+    }
+    ${
+      methods.includes('wallet') &&
+      html`<p>
+        <label
+          ><input type="checkbox" name="refund_to" value="wallet" /> What comes back goes into my wallet, and
+          not the way I paid</label
+        >
+        <a href="/wallet">Wallet</a>
+      </p>`
     }
     <p class="problem" id="payment_method-problem" role="alert"></p>
   </section>`;

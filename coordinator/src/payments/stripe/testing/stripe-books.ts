@@ -128,7 +128,7 @@ export class StripeBooks {
     const tax = isTaxed ? Math.round((subtotal * this.taxPercent) / 100) : 0;
     const intent = (body['payment_intent_data'] ?? {}) as Json;
     this.#hidden.set(id, {
-      capture: String(intent['capture_method'] ?? 'automatic'),
+      capture: intent['capture_method'] === 'manual' ? 'manual' : 'automatic',
       metadata: (intent['metadata'] ?? {}) as Record<string, string>,
       tax,
     });
