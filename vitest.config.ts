@@ -8,6 +8,7 @@ export default defineConfig({
   test: {
     retry: 0,
     silent: 'passed-only',
+    reporters: ['default', './scripts/told-lines-reporter.ts'],
     projects: [
       {
         test: {

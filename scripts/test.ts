@@ -96,7 +96,8 @@ async function runChecks(checks: readonly Check[]): Promise<Counts> {
 
 async function runVitest(project: string): Promise<Counts> {
   const report = path.join(reports, `${project}.json`);
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const told = `--reporter=${path.join(ROOT, 'scripts', 'told-lines-reporter.ts')}`;
+  const reporters = ['--reporter=default', told, '--reporter=json', `--outputFile.json=${report}`];
   // A forgotten `.only` fails. With file names, a lane may well have none of them.
   const always = [
     ...reporters,

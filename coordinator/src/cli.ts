@@ -88,8 +88,10 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
   };
   const ledger = admin.command('ledger').description('The double-entry ledger.');
   addConfig(ledger.command('verify'))
-    .description('Recomputes every balance and names the first thing that does not add up.')
-    .action((options: ConfigOption) => report(options, reportLedger));
+    .description('Recomputes every balance, from postings and evidence, and names the first difference.')
+    .action((options: ConfigOption) =>
+      report(options, (db) => reportLedger(db, loadConfig(options.config).earning.proofMs)),
+    );
   addConfig(admin.command('grant-admin'))
     .description('Makes the account of a key an admin.')
     .argument('<key>', 'a public key of the account, in hex', readPublicKey)
@@ -97,7 +99,7 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
   addConfig(admin.command('stats'))
     .description('Counts what there is, and lists what waits for a person.')
     .action((options: ConfigOption) => report(options, (db) => reportStats(db.read)));
-  const { print } = environment;
+  const print = (line: string): void => environment.print(line);
   addSafeModeCommands(admin, { print, setExit, withContext: offline(environment), addConfig });
   addKeyCommands(admin, { clock: systemClock, random: systemRandom, print, loadConfig, addConfig });
 }

@@ -1,12 +1,13 @@
 /** Crashes at every journal write and around every outside call (I4), enumerated and not sampled. */
 import type { RecordPayload } from '@dc/shared/evidence/record';
 import { confirmReleases } from '../breaker/destruction-breaker.ts';
+import { tellLines } from '@dc/shared/testing/told-lines';
 import { describe, expect, it } from 'vitest';
 import { boxKeyOf, openBox, type SealedBox } from '@dc/shared/crypto/sealed-box';
 import { anOrder, CONTRACT_ID, NEXT_SSH_KEY, RENTER_KEY, RENTER_SEED } from '../journal/testing/builders.ts';
 import { settle } from '@dc/shared/testing/manual-clock';
 import type { AgentWorld, Life } from './testing/agent-world.ts';
-import { crashEverywhere, type Scenario } from './testing/saga-checks.ts';
+import { crashEverywhere, renderCrashes, type Scenario } from './testing/saga-checks.ts';
 
 const TIMEOUT_MS = 120_000; // Hundreds of lives, each with its own files on disk.
 
@@ -196,7 +197,7 @@ const SCENARIOS: Scenario[] = [
 async function expectNewPassword(life: Life, world: AgentWorld): Promise<void> {
   expectEnd(life, world, { kinds: ['provisioned', 'password_reset'], instances: 1 });
   const [box] = life.records()[1]!.data['boxes'] as SealedBox[];
-  const key = await boxKeyOf(RENTER_KEY.publicKey, RENTER_SEED);
+  const key = await boxKeyOf(RENTER_SEED);
   const password = await openBox(box!, key, CONTRACT_ID);
   expect([...world.backend.objects.values()][0]!.login).toEqual({ user: 'renter', password });
   for (const { sagaId } of life.journal.contract(CONTRACT_ID)!.sagas)
@@ -207,12 +208,11 @@ describe('A crash at any moment', () => {
   for (const scenario of SCENARIOS) {
     it(
       `changes nothing about ${scenario.name}`,
-      async () => {
-        const { single, double } = await crashEverywhere(scenario);
-        // The count is part of the result: it says how much was tried.
-        process.stdout.write(
-          `crashes during ${scenario.name}: ${String(single)} single, ${String(double)} double\n`,
-        );
+      async ({ task }) => {
+        const tried = await crashEverywhere(scenario);
+        // What was tried is part of the result.
+        tellLines(task, renderCrashes(scenario.name, tried));
+        const { single, double } = tried;
         expect(single).toBeGreaterThan(8);
         expect(double).toBeGreaterThan(4);
       },

@@ -30,13 +30,12 @@ export class CoordinatorKeys {
     this.#rotations = readRotations(keyFile);
     if (this.#rotations.length === 0) this.#loaded.set(0, ensureKeyFile(keyFile, random));
     this.#lookedAt = clock.monotonic();
-    void this.current; // What cannot be read must show at the start.
+    this.#load(this.#currentNumber()); // What cannot be read must show at the start.
   }
 
   /** The key that signs now. Throws where its file cannot be read. */
   get current(): SigningKey {
-    const nowS = Math.floor(this.#clock.now() / 1000);
-    return this.#load(this.rotations.findLast(({ starts }) => starts <= nowS)?.number ?? 0);
+    return this.#load(this.#currentNumber());
   }
 
   /** Every announcement, oldest first. */
@@ -56,6 +55,11 @@ export class CoordinatorKeys {
   counts(publicKey: string): boolean {
     const nowS = Math.floor(this.#clock.now() / 1000);
     return this.has(publicKey) && !this.rotations.some(({ iss, ends }) => iss === publicKey && ends <= nowS);
+  }
+
+  #currentNumber(): number {
+    const nowS = Math.floor(this.#clock.now() / 1000);
+    return this.rotations.findLast(({ starts }) => starts <= nowS)?.number ?? 0;
   }
 
   #load(number: number): SigningKey {

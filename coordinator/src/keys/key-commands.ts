@@ -16,10 +16,10 @@ const OVERLAP_H = 168;
 export interface KeyCommandParts {
   clock: Clock;
   random: Random;
-  print(line: string): void;
-  loadConfig(file: string): CoordinatorConfig;
+  print: (line: string) => void;
+  loadConfig: (file: string) => CoordinatorConfig;
   /** Adds the option that names the configuration. */
-  addConfig(command: Command): Command;
+  addConfig: (command: Command) => Command;
 }
 
 interface RotateOptions {

@@ -12,7 +12,7 @@ import type { Transaction } from '../database/database.ts';
 import { findHead } from '../evidence/record-store.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
 import { enterSafeMode } from './safe-mode.ts';
-import { findEpoch } from './safe-mode-store.ts';
+import { findEpoch, wasTold } from './safe-mode-store.ts';
 
 /** Enters the safe mode where the evidence is ahead of the database. Checks signatures only then. */
 export async function noticeEvidence(
@@ -70,6 +70,9 @@ async function checkOrder(
   if (order.aud !== agent.publicKey || order.environment !== config.environment) return null;
   const known = await findEpoch(trx, sub);
   if (known !== null && known >= epoch) return null;
+  // A contract that stays unknown was settled with the safe mode in which the agent told of it: no news.
+  const told = { agentKey: agent.publicKey, contractId: sub, epoch };
+  if (known === null && (await wasTold(trx, told))) return null;
   if (!keys.has(jws.kid) || !verifyJws(jws, ORDER_TYP)) return null;
   const what = known === null ? 'and do not know that contract' : `and have reached epoch ${String(known)}`;
   return {

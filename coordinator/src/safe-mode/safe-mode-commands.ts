@@ -7,12 +7,12 @@ import { enterSafeMode } from './safe-mode.ts';
 
 /** What the commands work with. */
 export interface SafeModeCommandParts {
-  print(line: string): void;
-  setExit(code: number): void;
+  print: (line: string) => void;
+  setExit: (code: number) => void;
   /** Opens the coordinator of a configuration, without serving, for as long as `use` takes. */
-  withContext(configFile: string, use: (context: Context) => Promise<void>): Promise<void>;
+  withContext: (configFile: string, use: (context: Context) => Promise<void>) => Promise<void>;
   /** Adds the option that names the configuration. */
-  addConfig(command: Command): Command;
+  addConfig: (command: Command) => Command;
 }
 
 const EXIT_ON = 1;

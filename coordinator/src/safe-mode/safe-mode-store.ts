@@ -71,6 +71,21 @@ export async function listUnknownContracts(reader: Reader, agentKey: string): Pr
   return rows.map((row) => row.contract_id);
 }
 
+/** Whether the agent has told us of this order, or of a newer one for that contract. */
+export async function wasTold(
+  reader: Reader,
+  { agentKey, contractId, epoch }: { agentKey: string; contractId: string; epoch: number },
+): Promise<boolean> {
+  const row = await reader
+    .selectFrom('held_orders')
+    .select('epoch')
+    .where('agent_key', '=', agentKey)
+    .where('contract_id', '=', contractId)
+    .where('epoch', '>=', epoch)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Records that were kept while nothing was acted upon, each chain in order. */
 export function listHeldBack(reader: Reader) {
   return reader

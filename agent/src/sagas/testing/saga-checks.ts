@@ -20,8 +20,10 @@ export interface Scenario {
   readonly check: (life: Life, world: AgentWorld) => void | Promise<void>;
 }
 
-/** How many crashes were tried. */
+/** What was tried. */
 export interface CrashCount {
+  /** The names of the moments of a life without a crash, in order: one crash was tried at each. */
+  readonly points: readonly string[];
   readonly single: number;
   readonly double: number;
 }
@@ -73,21 +75,34 @@ export function callNames(definition: SagaDefinition): string[] {
  * more for every moment of the life that follows. Each time the check must hold in the end.
  */
 export async function crashEverywhere(scenario: Scenario): Promise<CrashCount> {
-  const moments = await playLives(scenario, []);
+  const points = await playLives(scenario, []);
   let double = 0;
-  for (let first = 1; first <= moments; first += 1) {
-    const inSecondLife = await playLives(scenario, [first]);
+  for (let first = 1; first <= points.length; first += 1) {
+    const { length: inSecondLife } = await playLives(scenario, [first]);
     if (first % DOUBLE_EVERY !== 0) continue;
     for (let second = 1; second <= inSecondLife; second += 1) {
       await playLives(scenario, [first, second]);
       double += 1;
     }
   }
-  return { single: moments, double };
+  return { points, single: points.length, double };
 }
 
-/** Plays lives that crash at the given moments, then one to the end. Answers how many moments that one had. */
-async function playLives(scenario: Scenario, crashes: readonly number[]): Promise<number> {
+/** The table's lines for one scenario: each point, how often it was crashed at, and what came of it. */
+export function renderCrashes(name: string, { points, single, double }: CrashCount): string[] {
+  const counts = new Map<string, number>();
+  for (const point of points) counts.set(point, (counts.get(point) ?? 0) + 1);
+  const width = Math.max(...[...counts.keys()].map(({ length }) => length));
+  return [
+    `crashes during ${name}: ${String(single)} points, ${String(double)} pairs of them → the same end each time`,
+    ...[...counts].map(
+      ([point, count]) => `    ${point.padEnd(width)}  ${String(count).padStart(2)} ×  → same end`,
+    ),
+  ];
+}
+
+/** Plays lives that crash at the given moments, then one to the end. Answers the moments that one had. */
+async function playLives(scenario: Scenario, crashes: readonly number[]): Promise<readonly string[]> {
   const folder = await mkdtemp(join(FOLDER, 'dc-agent-'));
   const world = new AgentWorld(folder);
   scenario.prepare?.(world);
@@ -101,7 +116,7 @@ async function playLives(scenario: Scenario, crashes: readonly number[]): Promis
         cause: error,
       });
     }
-    return last.moments.length;
+    return last.moments;
   } finally {
     await world.close();
     await rm(folder, { recursive: true });
