@@ -1,8 +1,10 @@
 /** `npm run pve-sim`: a simulated Proxmox VE cluster on this machine, until it is stopped. README.md has the options. */
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../lib/system-clock.ts';
 import { systemRandom } from '../lib/system-random.ts';
 import { LIFELIKE, QUICK } from './cluster/timing.ts';
+import { parseFaultScript } from './faults/fault-script.ts';
 import { seededRandom } from './seeded-random.ts';
 import { startPveSimulator } from './start-pve-simulator.ts';
 
@@ -12,6 +14,7 @@ const HELP = `npm run pve-sim -- [options]
   --nodes N            how many nodes: pve1, pve2, … (1)
   --version V          7.4, 8.4 or 9.1 (8.4)
   --times T            quick or lifelike (lifelike)
+  --faults FILE        a fault script
   --seed N             makes what is random repeatable
   --guest-ssh-port N   the SSH port of every guest (2222)
   --template VMID      the number of the template on the first node; the next ones count on (9000)
@@ -22,6 +25,7 @@ const OPTIONS = {
   nodes: { type: 'string', default: '1' },
   version: { type: 'string', default: '8.4' },
   times: { type: 'string', default: 'lifelike' },
+  faults: { type: 'string' },
   seed: { type: 'string' },
   'guest-ssh-port': { type: 'string', default: '2222' },
   template: { type: 'string', default: '9000' },
@@ -41,6 +45,9 @@ async function main(): Promise<void> {
     nodes: Number(values.nodes),
     port: Number(values.port),
     timing: values.times === 'quick' ? QUICK : LIFELIKE,
+    ...(values.faults === undefined
+      ? {}
+      : { faults: parseFaultScript(JSON.parse(await readFile(values.faults, 'utf8'))) }),
     guestSshPort: Number(values['guest-ssh-port']),
   });
   const { cluster } = simulator.control;

@@ -1,5 +1,7 @@
 /** What a test does to a simulator from outside of its API: sets things up, breaks them, and looks inside. */
 import type { Cluster } from './cluster/cluster.ts';
+import type { Storage } from './cluster/storages.ts';
+import type { Faults } from './faults/faults.ts';
 import { Vm } from './cluster/vm.ts';
 import { createVolume } from './cluster/volumes.ts';
 import { formatSize } from './cluster/disks.ts';
@@ -29,8 +31,12 @@ export class SimulatorControl {
   /** Shows a new certificate, as a renewal does; `fingerprint` of the simulator is the new one's then. */
   readonly renewCertificate: () => void;
 
-  constructor(cluster: Cluster, renewCertificate: () => void) {
+  /** What goes wrong; `add` makes more of it. */
+  readonly faults: Faults;
+
+  constructor(cluster: Cluster, faults: Faults, renewCertificate: () => void) {
     this.cluster = cluster;
+    this.faults = faults;
     this.renewCertificate = renewCertificate;
   }
 
@@ -55,6 +61,74 @@ export class SimulatorControl {
     const roleid = `sim-${access.roles.size}`;
     access.roles.set(roleid, new Set(privileges));
     access.grant([{ path, type: holder.includes('!') ? 'token' : 'user', ugid: holder, roleid, propagate }]);
+  }
+
+  /** A node that does not answer any more, with its VMs. Answers what brings it back. */
+  takeNodeDown(name: string): () => void {
+    const node = this.cluster.nodes.get(name);
+    if (node === undefined) throw new Error(`There is no node ${name}.`);
+    node.isOnline = false;
+    return () => {
+      node.isOnline = true;
+    };
+  }
+
+  /** A cluster that cannot decide. Answers what ends that. */
+  loseQuorum(): () => void {
+    this.cluster.hasLostQuorum = true;
+    return () => {
+      this.cluster.hasLostQuorum = false;
+    };
+  }
+
+  /** Fills a storage up to the last bytes. Answers what frees it again. */
+  fillStorage(name: string, leavesBytes = 0): () => void {
+    const storage = this.#storage(name);
+    const before = storage.foreignBytes;
+    const used = Math.max(
+      ...[...this.cluster.nodes.keys()].map((node) => this.cluster.storages.usedBytes(storage, node)),
+    );
+    storage.foreignBytes += storage.totalBytes - used - leavesBytes;
+    return () => {
+      storage.foreignBytes = before;
+    };
+  }
+
+  /** Answers what enables the storage again. */
+  disableStorage(name: string): () => void {
+    const storage = this.#storage(name);
+    storage.isDisabled = true;
+    return () => {
+      storage.isDisabled = false;
+    };
+  }
+
+  /** Puts a lock on a VM's configuration, as a crash leaves it. Answers what takes it off. */
+  lockVm(vmid: number, lock: string): () => void {
+    const vm = this.#vm(vmid);
+    vm.lock = lock;
+    return () => {
+      vm.lock = undefined;
+    };
+  }
+
+  /** Switches a VM off as a crash of QEMU does: no task, no word. */
+  switchOff(vmid: number): void {
+    const vm = this.#vm(vmid);
+    void vm.machine?.stop();
+    this.cluster.setMachine(vm, undefined);
+  }
+
+  #storage(name: string): Storage {
+    const storage = this.cluster.storages.find(name);
+    if (storage === undefined) throw new Error(`There is no storage ${name}.`);
+    return storage;
+  }
+
+  #vm(vmid: number): Vm {
+    const vm = this.cluster.vms.get(vmid);
+    if (vm === undefined) throw new Error(`There is no VM ${vmid}.`);
+    return vm;
   }
 
   /** Makes a VM with a small Debian on its disk, without a task. */
@@ -87,8 +161,7 @@ export class SimulatorControl {
       ...(wish.template === true ? { template: '1' } : {}),
       ...wish.config,
     };
-    for (const key of wish.without ?? []) delete defaults[key];
-    vm.config = new Map(Object.entries(defaults));
+    vm.config = new Map(Object.entries(defaults).filter(([key]) => wish.without?.includes(key) !== true));
     return vm;
   }
 

@@ -1,28 +1,20 @@
 /** Puts a simulator together and starts it. The way in for tests; `main.ts` is the way in from the command line. */
-import { AccessControl } from './access/access-control.ts';
 import { Authenticator } from './access/authenticate.ts';
 import { VERSIONS } from './access/privileges.ts';
-import { accessRoutes } from './api/access-routes.ts';
-import { AGENT_ROUTES } from './api/agent-routes.ts';
+import { allRoutes } from './api/all-routes.ts';
 import { answerRequest } from './api/answer-request.ts';
-import { CLUSTER_ROUTES } from './api/cluster-routes.ts';
-import { POOL_ROUTES } from './api/pool-routes.ts';
-import { QEMU_ROUTES } from './api/qemu-routes.ts';
+import { CallObserver } from './api/call-observer.ts';
+import type { Route } from './api/route.ts';
 import { RouteTable } from './api/route-table.ts';
-import { STORAGE_ROUTES } from './api/storage-routes.ts';
-import { Cluster, type ClusterNode } from './cluster/cluster.ts';
-import { Storages } from './cluster/storages.ts';
-import { Tasks } from './cluster/tasks.ts';
-import { QUICK } from './cluster/timing.ts';
-import type { Vm } from './cluster/vm.ts';
-import { SimulatedGuests } from './guests/simulated-guests.ts';
+import { buildCluster } from './build-cluster.ts';
+import { Faults } from './faults/faults.ts';
+import { scheduleEvents } from './faults/timed-events.ts';
 import { ApiServer } from './http/api-server.ts';
 import { makeCertificate, type Certificate } from './http/certificate.ts';
 import { SimulatorControl } from './simulator-control.ts';
-import type { NodeOptions, PveSimulatorOptions } from './simulator-options.ts';
+import type { PveSimulatorOptions } from './simulator-options.ts';
 
 const HOST = '127.0.0.1';
-const NODE_MEMORY_BYTES = 64 * 1024 ** 3;
 
 /** A simulator that is running. */
 export interface PveSimulator {
@@ -36,6 +28,10 @@ export interface PveSimulator {
   readonly rootToken: string;
   /** Everything inside, to be set up, looked at and broken. */
   readonly control: SimulatorControl;
+  /** Which calls were made, and what contradicted the vendor's description. */
+  readonly observer: CallObserver;
+  /** The calls that this version has. */
+  readonly routes: readonly Route[];
   /** Ends all that runs in it. Idempotent. */
   close(): Promise<void>;
 }
@@ -48,65 +44,16 @@ export async function startPveSimulator(options: PveSimulatorOptions): Promise<P
     throw new Error(
       `There is no version ${options.version ?? ''}; there are ${Object.keys(VERSIONS).join(', ')}.`,
     );
-  const vms = new Map<number, Vm>();
-  const timing = { ...QUICK, ...options.timing };
-  const nodes = nodesOf(options.nodes ?? 1);
-  const access = new AccessControl(version, (path) => {
-    const vmid = /^\/vms\/(\d+)$/.exec(path)?.[1];
-    if (vmid !== undefined) return vms.get(Number(vmid))?.pool;
-    const storage = /^\/storage\/([^/]+)$/.exec(path)?.[1];
-    return storage === undefined ? undefined : [...pools].find(([, pool]) => pool.storages.has(storage))?.[0];
-  });
-  const pools: Cluster['pools'] = new Map();
-  const guests =
-    options.guests ??
-    new SimulatedGuests({
-      clock,
-      random,
-      timing,
-      sshPort: options.guestSshPort ?? 2_222,
-      addressOffset: Buffer.from(random.bytes(4)).readUInt32BE(),
-      behaviourOf: options.behaviourOf ?? (() => ({})),
-      onLease: options.onLease ?? (() => {}),
-    });
-  const tasks = new Tasks(clock, (_run, work) => work());
-  const storages = new Storages(
-    options.storages ?? [
-      { storage: 'local', type: 'dir' },
-      { storage: 'local-lvm', type: 'lvmthin' },
-    ],
-    clock,
-  );
-  const cluster = new Cluster({
-    clock,
-    random,
-    version,
-    timing,
-    nodes,
-    storages,
-    access,
-    tasks,
-    guests,
-    pools,
-    vms,
-  });
-  const authenticator = new Authenticator(access, random.bytes(32), () => cluster.nowSeconds);
-  const routes = new RouteTable(
-    [
-      ...CLUSTER_ROUTES,
-      ...STORAGE_ROUTES,
-      ...QEMU_ROUTES,
-      ...AGENT_ROUTES,
-      ...accessRoutes(authenticator),
-      ...POOL_ROUTES,
-    ],
-    version.major,
-  );
+  const faults = new Faults(options.faults, clock, random);
+  const cluster = buildCluster(options, version, faults);
+  const authenticator = new Authenticator(cluster.access, random.bytes(32), () => cluster.nowSeconds);
+  const routes = new RouteTable(allRoutes(authenticator), version.major);
+  const observer = new CallObserver(options.schema);
   const newCertificate = (): Certificate =>
     makeCertificate([...cluster.nodes.keys(), 'localhost', HOST], clock.now(), random);
   let certificate = newCertificate();
   const server = await ApiServer.listen(HOST, options.port ?? 0, certificate, (request) =>
-    answerRequest({ cluster, authenticator, routes, observe: () => {} }, request),
+    answerRequest({ cluster, authenticator, routes, observer, faults }, request),
   );
   const show = (next: Certificate): void => {
     certificate = next;
@@ -114,13 +61,15 @@ export async function startPveSimulator(options: PveSimulatorOptions): Promise<P
     server.showCertificate(next);
   };
   cluster.fingerprint = certificate.fingerprint;
-  const control = new SimulatorControl(cluster, () => show(newCertificate()));
+  const control = new SimulatorControl(cluster, faults, () => show(newCertificate()));
   const rootToken = control.addToken('root@pam', 'sim', { privsep: false });
+  const cancelEvents = scheduleEvents(faults.script, control, clock);
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
+    cancelEvents();
     await server.close();
-    await tasks.close();
-    await guests.close();
+    await cluster.tasks.close();
+    await cluster.guests.close();
   };
   return {
     url: `https://${HOST}:${server.port}`,
@@ -132,22 +81,8 @@ export async function startPveSimulator(options: PveSimulatorOptions): Promise<P
     },
     rootToken,
     control,
+    observer,
+    routes: routes.all(),
     close: () => (closing ??= close()),
   };
-}
-
-function nodesOf(nodes: number | readonly NodeOptions[]): ClusterNode[] {
-  const list =
-    typeof nodes === 'number'
-      ? Array.from({ length: nodes }, (_, index): NodeOptions => ({ name: `pve${index + 1}` }))
-      : nodes;
-  return list.map(({ name, cores = 16, memoryBytes = NODE_MEMORY_BYTES, bridges = ['vmbr0'] }, index) => ({
-    name,
-    nodeid: index + 1,
-    ip: `192.0.2.${index + 11}`,
-    cores,
-    memoryBytes,
-    bridges,
-    isOnline: true,
-  }));
 }

@@ -138,13 +138,13 @@ export class AccessControl {
       const here = this.#rolesOn(authId, step, step === path);
       if (here.size > 0) current = here;
     }
-    return current.has('NoAccess') ? new Map() : current;
+    return current.has('NoAccess') ? new Map<string, boolean>() : current;
   }
 
   #rolesOn(authId: string, path: string, isFinal: boolean): Map<string, boolean> {
     const counts = (entry: AclEntry): boolean => entry.path === path && (isFinal || entry.propagate);
-    const collect = (type: AclEntry['type'], isHolder: (ugid: string) => boolean): Map<string, boolean> =>
-      new Map(
+    const collect = (type: AclEntry['type'], isHolder: (ugid: string) => boolean) =>
+      new Map<string, boolean>(
         this.acl
           .filter((entry) => counts(entry) && entry.type === type && isHolder(entry.ugid))
           .map((entry) => [entry.roleid, entry.propagate]),

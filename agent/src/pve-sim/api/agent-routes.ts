@@ -32,11 +32,10 @@ const SIMPLE: readonly (readonly ['GET' | 'POST', string, string])[] = [
 
 export const AGENT_ROUTES: readonly Route[] = [
   ...SIMPLE.map(([method, name, command]): Route =>
-    route(method, name, 'audit', {}, async (call) => ({ result: await ask(call, command) })),
+    route([method, name], 'audit', {}, async (call) => ({ result: await ask(call, command) })),
   ),
   route(
-    'POST',
-    'set-user-password',
+    ['POST', 'set-user-password'],
     'unrestricted',
     { username: TEXT, password: { type: 'string', maxLength: 1_024 }, crypted: FLAG },
     async (call) => {
@@ -50,28 +49,28 @@ export const AGENT_ROUTES: readonly Route[] = [
     },
   ),
   route(
-    'POST',
-    'exec',
+    ['POST', 'exec'],
     'unrestricted',
-    { command: { type: 'array' }, 'input-data': opt({ type: 'string', maxLength: 65_536 }) },
+    {
+      command: { type: 'array', before8: { type: 'string', optional: true } },
+      'input-data': opt({ type: 'string', maxLength: 65_536 }),
+    },
     (call) => exec(call),
   ),
-  route('GET', 'exec-status', 'unrestricted', { pid: { type: 'integer' } }, (call) => execStatus(call)),
+  route(['GET', 'exec-status'], 'unrestricted', { pid: { type: 'integer' } }, (call) => execStatus(call)),
   route(
-    'GET',
-    'file-read',
+    ['GET', 'file-read'],
     'read',
     {
       file: TEXT,
-      count: { type: 'integer', optional: true, minimum: 1 },
-      decode: FLAG,
-      offset: { type: 'integer', optional: true },
+      count: { type: 'integer', optional: true, minimum: 1, since: 9 },
+      decode: { ...FLAG, since: 9 },
+      offset: { type: 'integer', optional: true, since: 9 },
     },
     (call) => fileRead(call),
   ),
   route(
-    'POST',
-    'file-write',
+    ['POST', 'file-write'],
     'write',
     { file: TEXT, content: { type: 'string', maxLength: 61_440 }, encode: FLAG },
     (call) => fileWrite(call),
@@ -81,8 +80,7 @@ export const AGENT_ROUTES: readonly Route[] = [
 type Need = 'audit' | 'read' | 'write' | 'unrestricted';
 
 function route(
-  method: Route['method'],
-  name: string,
+  [method, name]: readonly [Route['method'], string],
   need: Need,
   parameters: ParameterTable,
   handle: Route['handle'],

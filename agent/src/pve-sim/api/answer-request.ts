@@ -1,9 +1,13 @@
 /** From a request to its answer: parameters, log-in, route, node, quorum, privileges, handler. */
 import type { IncomingHttpHeaders } from 'node:http';
+import { sleep } from '@dc/shared/clock';
 import { checkPermission } from '../access/check-permission.ts';
 import type { Authenticator } from '../access/authenticate.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import type { RequestRule } from '../faults/fault-script.ts';
+import type { Faults } from '../faults/faults.ts';
 import { PveError } from '../http/pve-error.ts';
+import type { CallObserver, ObservedCall } from './call-observer.ts';
 import { Listed } from './listed.ts';
 import { checkParameters, type GivenParameters } from './parameters.ts';
 import type { Permission, Route } from './route.ts';
@@ -25,40 +29,51 @@ export interface ApiAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A call as watchers see it: what was asked of which route, and how it ended. */
-export interface ObservedCall {
-  readonly route: Route;
-  readonly path: string;
-  readonly given: GivenParameters;
-  readonly status: number;
-  readonly data: unknown;
-}
-
 /** What answering needs. */
 export interface AnswerParts {
   readonly cluster: Cluster;
   readonly authenticator: Authenticator;
   readonly routes: RouteTable;
-  /** Sees each call that reached its route; may throw an error to be answered instead. */
-  readonly observe: (call: ObservedCall) => void;
+  readonly observer: CallObserver;
+  readonly faults: Faults;
 }
 
 const PREFIX = /^\/api2\/(json|extjs)(?=\/|$)/;
 
-/** Answers a request. Never rejects: a mistake of the simulator is a 500 that says so. */
-export async function answerRequest(parts: AnswerParts, request: ApiRequest): Promise<ApiAnswer> {
+/**
+ * Answers a request; undefined: the connection is to be cut. Never rejects: a mistake of the simulator is a 500 that
+ * says so.
+ */
+export async function answerRequest(parts: AnswerParts, request: ApiRequest): Promise<ApiAnswer | undefined> {
+  const { cluster, faults } = parts;
+  const fault = faults.ofRequest(request.method, pathOf(request.url));
+  if (fault?.delayMs !== undefined) await sleep(cluster.clock, fault.delayMs);
+  if (fault !== undefined && fault.when !== 'after' && (fault.cut === true || fault.answer !== undefined)) {
+    return faultyAnswer(fault, cluster.version.major);
+  }
+  const answer = await plainAnswer(parts, request, fault);
+  const isReplaced = fault?.when === 'after' && (fault.cut === true || fault.answer !== undefined);
+  return isReplaced ? faultyAnswer(fault, cluster.version.major) : answer;
+}
+
+async function plainAnswer(
+  parts: AnswerParts,
+  request: ApiRequest,
+  fault: RequestRule | undefined,
+): Promise<ApiAnswer> {
   const { major } = parts.cluster.version;
   try {
-    return { status: 200, reason: 'OK', body: JSON.stringify(await dispatch(parts, request)) };
+    return { status: 200, reason: 'OK', body: JSON.stringify(await dispatch(parts, request, fault)) };
   } catch (error) {
     if (error instanceof PveError) return errorAnswer(error, major);
-    return errorAnswer(
-      PveError.failed(
-        `simulator: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-      ),
-      major,
-    );
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return errorAnswer(PveError.failed(`simulator: ${text}`), major);
   }
+}
+
+function faultyAnswer({ cut, answer }: RequestRule, major: number): ApiAnswer | undefined {
+  if (cut === true || answer === undefined) return undefined;
+  return errorAnswer(new PveError(answer.status, answer.reason), major);
 }
 
 /** Writes an error as Proxmox VE does: since 8 its words are in the body too. */
@@ -71,7 +86,11 @@ export function errorAnswer({ status, message, errors }: PveError, major: number
   return { status, reason: message, body: JSON.stringify(body) };
 }
 
-async function dispatch(parts: AnswerParts, request: ApiRequest): Promise<unknown> {
+async function dispatch(
+  parts: AnswerParts,
+  request: ApiRequest,
+  fault: RequestRule | undefined,
+): Promise<unknown> {
   const { cluster, authenticator, routes } = parts;
   const { path, given: query } = readUrl(request.url);
   const found = routes.find(request.method, path);
@@ -86,23 +105,31 @@ async function dispatch(parts: AnswerParts, request: ApiRequest): Promise<unknow
   checkPermission(permissionOf(route, cluster.version.major), call);
   if ((route.needsQuorum ?? route.method !== 'GET') && !cluster.isQuorate)
     throw PveError.failed('cluster not ready - no quorum?');
-  const result = await observed(parts, { route, path, given }, () => route.handle(call));
+  const result = await observed(parts, { route, path, given }, async () => {
+    const data = await route.handle(call);
+    return fault?.data === undefined ? data : fault.data;
+  });
   return result instanceof Listed ? { data: result.data, total: result.total } : { data: result ?? null };
 }
 
 async function observed(
-  { observe }: AnswerParts,
+  { observer }: AnswerParts,
   asked: Pick<ObservedCall, 'route' | 'path' | 'given'>,
   handle: () => unknown,
 ): Promise<unknown> {
+  let result: unknown;
   try {
-    const data = await handle();
-    observe({ ...asked, status: 200, data: data instanceof Listed ? data.data : (data ?? null) });
-    return data;
+    result = await handle();
   } catch (error) {
-    if (error instanceof PveError) observe({ ...asked, status: error.status, data: null });
+    if (error instanceof PveError) observer.observe({ ...asked, status: error.status, data: null });
     throw error;
   }
+  observer.observe({
+    ...asked,
+    status: 200,
+    data: result instanceof Listed ? result.data : (result ?? null),
+  });
+  return result;
 }
 
 /** The permission of a route in a version. */
@@ -127,6 +154,12 @@ function checkNode(cluster: Cluster, name: string | undefined): void {
     );
   }
   if (!node.isOnline) throw new PveError(595, 'No route to host');
+}
+
+/** The path of a request as rules name it; what cannot be read fits no rule. */
+function pathOf(url: string): string {
+  const [path = ''] = url.split('?');
+  return decodeURI(path.replace(PREFIX, ''));
 }
 
 function readUrl(url: string): { path: string; given: GivenParameters } {

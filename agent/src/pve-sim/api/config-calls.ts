@@ -41,7 +41,7 @@ const FLAGS = new Set([
   'tdf',
 ]);
 
-/** Every setting as a parameter, and those that say what to do with settings. */
+/** Every setting as a parameter. */
 export const CONFIG_PARAMETERS: ParameterTable = {
   ...Object.fromEntries(
     [...CONFIG_KEYS].map((key): [string, ParameterSpec] => [
@@ -54,12 +54,27 @@ export const CONFIG_PARAMETERS: ParameterTable = {
   cores: { type: 'integer', optional: true, minimum: 1 },
   sockets: { type: 'integer', optional: true, minimum: 1 },
   vcpus: { type: 'integer', optional: true, minimum: 1 },
+  keephugepages: FLAG,
+  cpulimit: { type: 'number', optional: true, minimum: 0, maximum: 128 },
+  memory: { type: 'string', optional: true, before8: { type: 'integer', minimum: 16 } },
+  shares: { type: 'integer', optional: true, minimum: 0, maximum: 50_000 },
+  migrate_downtime: { type: 'number', optional: true, minimum: 0 },
+  migrate_speed: { type: 'integer', optional: true, minimum: 0 },
+  ciupgrade: { ...FLAG, since: 8 },
+  'amd-sev': { type: 'string', optional: true, since: 8 },
+  'virtiofs[n]': { type: 'string', optional: true, since: 8 },
+  'intel-tdx': { type: 'string', optional: true, since: 9 },
+  'allow-ksm': { ...FLAG, since: 9 },
   balloon: { type: 'integer', optional: true, minimum: 0 },
   cpuunits: { type: 'integer', optional: true, minimum: 1, maximum: 262_144 },
+  force: FLAG,
+};
+
+/** What to do with settings, beside setting them. */
+export const CHANGE_PARAMETERS: ParameterTable = {
   delete: { type: 'string', optional: true },
   revert: { type: 'string', optional: true },
   digest: { type: 'string', optional: true, maxLength: 64 },
-  force: FLAG,
   skiplock: FLAG,
 };
 
@@ -141,8 +156,10 @@ export function shownConfig(vm: Vm, current: boolean, snapshot: string | undefin
     return Object.fromEntries([...found.config].map(([key, value]) => [key, shownValue(key, value)]));
   }
   const config = new Map(vm.config);
-  if (!current)
-    for (const [key, value] of vm.pending) value === null ? config.delete(key) : config.set(key, value);
+  for (const [key, value] of current ? [] : vm.pending) {
+    if (value === null) config.delete(key);
+    else config.set(key, value);
+  }
   const shown = Object.fromEntries([...config].map(([key, value]) => [key, shownValue(key, value)]));
   return {
     ...shown,

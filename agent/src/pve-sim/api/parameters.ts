@@ -8,6 +8,10 @@ import { PveError } from '../http/pve-error.ts';
 export interface ParameterSpec {
   readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'array';
   readonly optional?: boolean;
+  /** The first version that has it. */
+  readonly since?: 8 | 9;
+  /** What differs in version 7. */
+  readonly before8?: Partial<ParameterSpec>;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly maxLength?: number;
@@ -25,6 +29,14 @@ export type GivenParameters = Readonly<Record<string, unknown>>;
 
 const MISSING = 'property is missing and it is not optional';
 const UNKNOWN = 'property is not defined in schema and the schema does not allow additional properties';
+
+/** The parameters that a version has. */
+export function parametersOf(table: ParameterTable, major: number): ParameterTable {
+  const present = Object.entries(table).filter(([, { since = 7 }]) => since <= major);
+  return Object.fromEntries(
+    present.map(([name, spec]) => [name, major < 8 ? { ...spec, ...spec.before8 } : spec]),
+  );
+}
 
 /** Checked parameters. */
 export class Parameters {

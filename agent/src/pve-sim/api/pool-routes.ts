@@ -13,7 +13,7 @@ export const POOL_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/pools',
-    parameters: { poolid: opt(POOL), type: opt(TEXT) },
+    parameters: { poolid: { ...opt(POOL), since: 8 }, type: { ...opt(TEXT), since: 8 } },
     permission: { user: 'all', also: 'Pool.Audit on /pool/{poolid}: not listed without.' },
     handle: (call) =>
       [...call.cluster.pools]
@@ -50,7 +50,7 @@ export const POOL_ROUTES: readonly Route[] = [
     method: 'PUT',
     path: '/pools/{poolid}',
     parameters: { poolid: POOL, ...CHANGES },
-    permission: { ...perm('/pool/{poolid}', 'Pool.Allocate'), also: MEMBERS } as Route['permission'],
+    permission: { ...perm('/pool/{poolid}', 'Pool.Allocate'), also: MEMBERS },
     handle: (call) => changePool(call),
   },
   {
@@ -58,7 +58,7 @@ export const POOL_ROUTES: readonly Route[] = [
     path: '/pools',
     since: 8,
     parameters: { poolid: POOL, ...CHANGES, 'allow-move': FLAG },
-    permission: { ...perm('/pool/{poolid}', 'Pool.Allocate'), also: MEMBERS } as Route['permission'],
+    permission: { ...perm('/pool/{poolid}', 'Pool.Allocate'), also: MEMBERS },
     handle: (call) => changePool(call),
   },
   {

@@ -13,6 +13,7 @@ import {
   checkStoragePrivileges,
   readConfigChange,
   shownConfig,
+  CHANGE_PARAMETERS,
   CONFIG_PARAMETERS,
   checkConfigPrivileges,
 } from './config-calls.ts';
@@ -65,7 +66,7 @@ export const QEMU_ROUTES: readonly Route[] = [
       start: FLAG,
       unique: FLAG,
       storage: opt(STORAGE),
-      'import-working-storage': opt(STORAGE),
+      'import-working-storage': { ...opt(STORAGE), since: 8 },
     },
     permission: {
       user: 'all',
@@ -94,7 +95,7 @@ export const QEMU_ROUTES: readonly Route[] = [
       target: opt(NODE),
       format: { type: 'string', optional: true, enum: ['raw', 'qcow2', 'vmdk'] },
       snapname: opt(TEXT),
-      bwlimit: { type: 'number', optional: true, minimum: 0 },
+      bwlimit: { type: 'integer', optional: true, minimum: 0 },
     },
     permission: CLONE_PERMISSION,
     handle: (call) => clone(call),
@@ -111,6 +112,7 @@ export const QEMU_ROUTES: readonly Route[] = [
     path: '/nodes/{node}/qemu/{vmid}/config',
     parameters: {
       ...CONFIG_PARAMETERS,
+      ...CHANGE_PARAMETERS,
       ...AT_VM,
       background_delay: opt({ type: 'integer', minimum: 1, maximum: 30 }),
     },
@@ -120,7 +122,7 @@ export const QEMU_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: '/nodes/{node}/qemu/{vmid}/config',
-    parameters: { ...CONFIG_PARAMETERS, ...AT_VM },
+    parameters: { ...CONFIG_PARAMETERS, ...CHANGE_PARAMETERS, ...AT_VM },
     permission: configPermission(),
     handle: (call) => changeConfig(call, vmOf(call), false),
   },
@@ -160,7 +162,7 @@ export const QEMU_ROUTES: readonly Route[] = [
   power('stop', (call) => stopVm(call.cluster, vmOf(call), call), {
     timeout: TIMEOUT,
     keepActive: FLAG,
-    'overrule-shutdown': FLAG,
+    'overrule-shutdown': { ...FLAG, since: 8 },
   }),
   power('shutdown', (call) => shutDown(call), { timeout: TIMEOUT, forceStop: FLAG, keepActive: FLAG }),
   power('reset', (call) => restartVm(call.cluster, vmOf(call), 'qmreset', call.authId), {}),
@@ -206,7 +208,7 @@ function power(verb: string, handle: Route['handle'], parameters: Route['paramet
   return {
     method: 'POST',
     path: `/nodes/{node}/qemu/{vmid}/status/${verb}`,
-    parameters: { ...AT_VM, skiplock: FLAG, ...parameters },
+    parameters: { ...AT_VM, ...(verb === 'reboot' ? {} : { skiplock: FLAG }), ...parameters },
     permission: perm('/vms/{vmid}', 'VM.PowerMgmt'),
     // What is on can be switched off whatever the cluster thinks.
     needsQuorum: verb === 'start',

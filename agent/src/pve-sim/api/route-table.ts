@@ -1,4 +1,5 @@
 /** Finds the route of a path. */
+import { parametersOf } from './parameters.ts';
 import type { Route } from './route.ts';
 
 /** A route, with what its path says in the places of its names. */
@@ -18,7 +19,8 @@ export class RouteTable {
   constructor(routes: readonly Route[], major: number) {
     this.#routes = routes
       .filter(({ since = 7 }) => since <= major)
-      .map((route) => {
+      .map((each) => {
+        const route = { ...each, parameters: parametersOf(each.parameters, major) };
         const names = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
         return { route, names, pattern: new RegExp(`^${route.path.replace(/\{\w+\}/g, '([^/]+)')}$`) };
       });

@@ -4,7 +4,19 @@ import { demand, may } from '../access/check-permission.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Storage, Volume } from '../cluster/storages.ts';
 import { PveError } from '../http/pve-error.ts';
-import { NODE, opt, perm, permAny, STORAGE, TEXT, VMID, FLAG, type Call, type Route } from './route.ts';
+import {
+  NODE,
+  opt,
+  perm,
+  permAny,
+  STORAGE,
+  TEXT,
+  VMID,
+  FLAG,
+  type Call,
+  type Permission,
+  type Route,
+} from './route.ts';
 
 const LISTING = 'Datastore.Audit or Datastore.AllocateSpace on /storage/{storage}: not listed without.';
 const DOWNLOAD_MS = 50;
@@ -69,7 +81,7 @@ export const STORAGE_ROUTES: readonly Route[] = [
     permission: {
       ...permAny('/storage/{storage}', 'Datastore.Audit', 'Datastore.AllocateSpace'),
       also: 'Datastore.Allocate, or VM.Audit… on the VM of each volume: not listed without.',
-    } as Route['permission'],
+    },
     handle: (call) => listContent(call),
   },
   {
@@ -100,20 +112,16 @@ export const STORAGE_ROUTES: readonly Route[] = [
         optional: true,
         enum: ['md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha512'],
       },
-      compression: opt(TEXT),
+      compression: { ...opt(TEXT), since: 8 },
       'verify-certificates': FLAG,
     },
-    permission: (major) => ({
-      and: [
-        perm('/storage/{storage}', 'Datastore.AllocateTemplate'),
-        {
-          or: [
-            perm('/', 'Sys.Audit', 'Sys.Modify'),
-            ...(major >= 8 ? [perm('/nodes/{node}', 'Sys.AccessNetwork')] : []),
-          ],
-        },
-      ],
-    }),
+    permission: (major) => {
+      const network = perm('/', 'Sys.Audit', 'Sys.Modify');
+      const orNode: Permission = { or: [network, perm('/nodes/{node}', 'Sys.AccessNetwork')] };
+      return {
+        and: [perm('/storage/{storage}', 'Datastore.AllocateTemplate'), major >= 8 ? orNode : network],
+      };
+    },
     needsQuorum: false,
     handle: (call) => download(call),
   },

@@ -4,7 +4,7 @@ import { applyConfigChange, type ConfigChange } from './change-config.ts';
 import type { Cluster } from './cluster.ts';
 import { formatDrive } from './disks.ts';
 import { taskTime } from './task-time.ts';
-import { Vm } from './vm.ts';
+import type { Vm } from './vm.ts';
 import { diskName, removeVolume, volumeOf } from './volumes.ts';
 
 /** Begins to make a VM; answers the UPID. */

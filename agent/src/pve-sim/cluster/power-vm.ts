@@ -23,13 +23,14 @@ export interface PowerRequest {
 /** Begins a start; answers the UPID. */
 export function startVm(cluster: Cluster, vm: Vm, { authId }: PowerRequest): string {
   cluster.checkLock(vm);
-  return task(cluster, vm, 'qmstart', authId, async (run) => {
+  return task(cluster, vm, { type: 'qmstart', authId }, async (run) => {
     await underVmLock(cluster, vm, async () => {
       cluster.checkLock(vm);
       if (vm.isTemplate) throw PveError.failed("you can't start a vm if it's a template");
       if (vm.isRunning) throw PveError.failed(`VM ${vm.vmid} already running`);
       applyPending(vm);
       checkMemory(cluster, vm);
+      checkBridges(cluster, vm);
       seedCloudInit(vm);
       if (vm.cloudInitDrive() !== undefined) run.log('generating cloud-init ISO');
       const spec = machineSpec(cluster, vm);
@@ -42,7 +43,7 @@ export function startVm(cluster: Cluster, vm: Vm, { authId }: PowerRequest): str
 
 /** Begins to pull the plug; answers the UPID. Stopping what is off succeeds. */
 export function stopVm(cluster: Cluster, vm: Vm, { authId }: PowerRequest): string {
-  return task(cluster, vm, 'qmstop', authId, async (run) => {
+  return task(cluster, vm, { type: 'qmstop', authId }, async (run) => {
     await underVmLock(cluster, vm, async () => {
       cluster.checkLock(vm);
       await taskTime(cluster, run, 'stopMs');
@@ -55,7 +56,7 @@ export function stopVm(cluster: Cluster, vm: Vm, { authId }: PowerRequest): stri
 /** Begins to press the power button and wait; answers the UPID. */
 export function shutDownVm(cluster: Cluster, vm: Vm, request: PowerRequest): string {
   const { authId, timeoutMs = 60_000, forceStop = false } = request;
-  return task(cluster, vm, 'qmshutdown', authId, async (run) => {
+  return task(cluster, vm, { type: 'qmshutdown', authId }, async (run) => {
     const { machine } = vm;
     if (machine === undefined) return;
     machine.pressPowerButton();
@@ -74,7 +75,7 @@ export function shutDownVm(cluster: Cluster, vm: Vm, request: PowerRequest): str
 /** Begins to press reset, or to reboot by way of the power button; answers the UPID. */
 export function restartVm(cluster: Cluster, vm: Vm, kind: 'qmreset' | 'qmreboot', authId: string): string {
   if (!vm.isRunning) throw PveError.failed(`VM ${vm.vmid} not running`);
-  return task(cluster, vm, kind, authId, async () => {
+  return task(cluster, vm, { type: kind, authId }, async () => {
     await vm.machine?.reset();
   });
 }
@@ -93,11 +94,11 @@ export function applyPending(vm: Vm): void {
   vm.pending.clear();
 }
 
-function task(
+/** Starts a task about a VM on its node; answers the UPID. */
+export function task(
   cluster: Cluster,
   vm: Vm,
-  type: string,
-  authId: string,
+  { type, authId }: { readonly type: string; readonly authId: string },
   work: (run: TaskRun) => Promise<void>,
 ): string {
   return cluster.tasks.start({ node: vm.node, type, id: String(vm.vmid), authId }, work);
@@ -118,6 +119,13 @@ function checkMemory(cluster: Cluster, vm: Vm): void {
       `start failed: QEMU exited with code 1: cannot set up guest memory 'pc.ram': Cannot allocate memory`,
     );
   }
+}
+
+/** QEMU does not start where a card is to be on a bridge that the node does not have. */
+function checkBridges(cluster: Cluster, vm: Vm): void {
+  const bridges = cluster.nodes.get(vm.node)?.bridges ?? [];
+  const missing = vm.nics().find(({ bridge }) => bridge !== '' && !bridges.includes(bridge));
+  if (missing !== undefined) throw PveError.failed(`bridge '${missing.bridge}' does not exist`);
 }
 
 function machineSpec(cluster: Cluster, vm: Vm): MachineSpec {

@@ -43,6 +43,8 @@ export interface TaskRun {
   readonly task: Task;
   /** Aborted when somebody stops the task, or the simulator closes. */
   readonly signal: AbortSignal;
+  /** Why it is to fail in the middle of its work, where it is. */
+  willFail: string | undefined;
   log(line: string): void;
   /** Says something that makes the exit status `WARNINGS: n`. */
   warn(line: string): void;
@@ -71,6 +73,7 @@ export class Tasks {
     const run: TaskRun = {
       task,
       signal: abort.signal,
+      willFail: undefined,
       log: (line) => void task.log.push(line),
       warn: (line) => {
         warnings += 1;

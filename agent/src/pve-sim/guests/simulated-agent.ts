@@ -27,6 +27,12 @@ export interface AgentParts {
 }
 
 type Arguments = Readonly<Record<string, unknown>>;
+
+/** An argument that is a text; undefined where it is not there. */
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
 type AgentCommand = (args: Arguments) => unknown;
 
 interface RunningProcess {
@@ -111,10 +117,7 @@ export class SimulatedAgent {
       throw new AgentRefusal(
         `Failed to execute child process “${argv[0] ?? ''}” (No such file or directory)`,
       );
-    const input =
-      args['input-data'] === undefined
-        ? ''
-        : Buffer.from(String(args['input-data']), 'base64').toString('utf8');
+    const input = Buffer.from(text(args['input-data']) ?? '', 'base64').toString('utf8');
     const pid = this.#nextPid++;
     const running: RunningProcess = { result: undefined };
     this.#processes.set(pid, running);
@@ -141,7 +144,7 @@ export class SimulatedAgent {
 
   #open(args: Arguments): unknown {
     const path = String(args.path);
-    const writes = String(args.mode ?? 'r').startsWith('w');
+    const writes = text(args.mode)?.startsWith('w') === true;
     const content = this.#parts.os.read(path);
     if (content === undefined && !writes)
       throw new AgentRefusal(`Failed to open file '${path}' (mode: 'r'): No such file or directory`);

@@ -1,0 +1,85 @@
+/**
+ * The vendor's own description of the API, as its API viewer publishes it (`[{path, children, info}]`), and checks of
+ * requests and answers against it. The file is not part of this repository; where there is one, nothing that the
+ * simulator takes or says may contradict it.
+ */
+import { readFile } from 'node:fs/promises';
+import { checkValue, type Schema } from './check-value.ts';
+
+/** What the description says of one call. */
+export interface OfficialCall {
+  readonly parameters: { readonly properties?: Readonly<Record<string, Schema>> };
+  readonly returns?: Schema;
+  readonly permissions?: { readonly check?: unknown; readonly user?: string; readonly description?: string };
+}
+
+interface Node {
+  readonly path: string;
+  readonly info?: Readonly<Record<string, OfficialCall>>;
+  readonly children?: readonly Node[];
+}
+
+/**
+ * What real servers answer beside what their description knows of, by path: seen on live systems, and read by
+ * clients. Everything else that the description does not know is a finding.
+ */
+const UNDOCUMENTED: Readonly<Record<string, readonly string[]>> = {
+  'GET /nodes': ['id', 'type', 'disk', 'maxdisk'],
+  'GET /nodes/{node}/tasks/{upid}/status': ['tokenid'],
+  'GET /nodes/{node}/qemu': ['disk'],
+  'GET /nodes/{node}/qemu/{vmid}/status/current': ['disk'],
+  'GET /cluster/resources': ['sdn', 'shared'],
+  'GET /access/permissions': ['*'],
+};
+
+export class OfficialSchema {
+  readonly #calls: ReadonlyMap<string, OfficialCall>;
+
+  constructor(tree: readonly Node[]) {
+    const calls = new Map<string, OfficialCall>();
+    const add = (nodes: readonly Node[]): void => {
+      for (const { path, info = {}, children = [] } of nodes) {
+        for (const [method, call] of Object.entries(info)) calls.set(`${method} ${path}`, call);
+        add(children);
+      }
+    };
+    add(tree);
+    this.#calls = calls;
+  }
+
+  /** Reads a description from a file. */
+  static async read(file: string): Promise<OfficialSchema> {
+    return new OfficialSchema(JSON.parse(await readFile(file, 'utf8')) as Node[]);
+  }
+
+  /** The call with a method and path template; undefined where there is none. */
+  call(method: string, path: string): OfficialCall | undefined {
+    return this.#calls.get(`${method} ${path}`);
+  }
+
+  /** What is wrong with the parameters of a call. */
+  requestProblems(method: string, path: string, given: Readonly<Record<string, unknown>>): string[] {
+    const call = this.call(method, path);
+    if (call === undefined) return [`${method} ${path} is not a call of this version`];
+    const properties = call.parameters.properties ?? {};
+    return checkValue({ type: 'object', properties, additionalProperties: 0 }, given, `${method} ${path}`);
+  }
+
+  /** What is wrong with the data of an answer. */
+  answerProblems(method: string, path: string, data: unknown): string[] {
+    const call = this.call(method, path);
+    if (call === undefined) return [`${method} ${path} is not a call of this version`];
+    if (call.returns === undefined) return [];
+    const known = UNDOCUMENTED[`${method} ${path}`] ?? [];
+    return checkValue(call.returns, withoutKnown(data, known), `answer to ${method} ${path}`, {
+      isStrict: !known.includes('*'),
+    });
+  }
+}
+
+function withoutKnown(data: unknown, known: readonly string[]): unknown {
+  if (known.length === 0) return data;
+  if (Array.isArray(data)) return data.map((each) => withoutKnown(each, known));
+  if (typeof data !== 'object' || data === null) return data;
+  return Object.fromEntries(Object.entries(data).filter(([key]) => !known.includes(key)));
+}
