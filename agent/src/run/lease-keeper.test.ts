@@ -1,6 +1,7 @@
 import { AppError } from '@dc/shared/errors';
 import { afterEach, describe, expect, it } from 'vitest';
 import { settle } from '@dc/shared/testing/manual-clock';
+import { FIRST_LEASE_MS_MAX } from '@dc/shared/wire/agent';
 import { Installation } from '../testing/installation.ts';
 import { tempDirs } from '../testing/temp-dir.ts';
 import type { AgentDependencies } from '../wiring.ts';
@@ -67,7 +68,7 @@ describe('a lease', () => {
     world.coordinator.before = away;
     await world.clock.advance(120_000);
     expect(stopped).toHaveLength(1);
-    expect(stopped[0]! - startedAt).toBe(0.6 * TTL_MS);
+    expect(stopped[0]! - startedAt).toBe(0.6 * FIRST_LEASE_MS_MAX);
     expect(world.backend.objects.size).toBe(0);
     gate.resolve(undefined);
     world.coordinator.before = () => undefined;

@@ -21,7 +21,7 @@ const RENEW_AT = 1 / 3;
 const PARALLEL_MAX = 16;
 /** A call may take a sixth of the lease: then two fit between a third and 60 % of it. */
 const CALL_SHARE = 1 / 6;
-const CALL_MS_MIN = 2_000;
+const CALL_MS_MIN = 1_000;
 const RETRY = { baseMs: 500, capMs: 5_000 };
 const NOTHING_TO_RENEW_MS = 60_000;
 /** How far wall clock and monotonic clock may drift apart before leases are written anew. */
@@ -31,7 +31,8 @@ const CLOCK_STEP_MS = 2_000;
 interface Kept {
   readonly orderId: string;
   readonly epoch: number;
-  readonly ttlMs: number;
+  /** As last granted: the first time is short. */
+  ttlMs: number;
   /** When it is to be renewed, on the monotonic clock. */
   dueAt: number;
   failures: number;
@@ -141,6 +142,7 @@ export class LeaseKeeper {
       contact.seen();
       if (this.#kept.get(contractId) !== kept) return; // A newer lease came in between.
       kept.failures = 0;
+      kept.ttlMs = ttlMs;
       kept.dueAt = this.#firstDue(asked, ttlMs);
       const expiresAt = askedAt + ttlMs;
       runner.renew([{ contractId, orderId, epoch, grantedAt: askedAt, expiresAt, lost: false }]);

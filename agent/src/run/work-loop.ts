@@ -6,7 +6,7 @@ import { parseJws } from '@dc/shared/crypto/jws';
 import { type AppError, isAppError } from '@dc/shared/errors';
 import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
-import { RETURN_DETAIL_MAX, type WireLease } from '@dc/shared/wire/agent';
+import { FIRST_LEASE_MS_MAX, RETURN_DETAIL_MAX, type WireLease } from '@dc/shared/wire/agent';
 import { toPlainText } from '@dc/shared/wire/schema-parts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { PinnedKeys } from '../coordinator-keys/pinned-keys.ts';
@@ -25,6 +25,8 @@ import { assertNewEpoch, readOrder } from './read-order.ts';
 /** With the stream up, polling only finds what both a nudge and the answers to heartbeats missed. */
 export const POLL_MS = 60_000;
 const POLL_WITHOUT_STREAM_MS = 5_000;
+/** When a first lease that never arrived has run out. */
+const LOST_LEASE_MS = FIRST_LEASE_MS_MAX + 250;
 /** The most that one call answers. */
 const LEASES_MAX = 100;
 
@@ -52,10 +54,16 @@ export class WorkLoop {
   readonly #parts: WorkParts;
   #isPaused = false;
   #isHungry = false;
+  /**
+   * A lease may be ours that we know nothing of: an answer was lost, or the process before us ended with it. By then,
+   * on the monotonic clock, it has run out and can be had again; null where there is none.
+   */
+  #looksAgainAt: number | null;
   #refused = 0;
 
   constructor(parts: WorkParts) {
     this.#parts = parts;
+    this.#looksAgainAt = parts.clock.monotonic() + LOST_LEASE_MS;
   }
 
   /** How many orders were refused since the start. */
@@ -74,19 +82,33 @@ export class WorkLoop {
   }
 
   readonly turn: Turn = async (signal) => {
-    const { journal, coordinator, contact, clock, random, isStreamUp, keeper, backlog } = this.#parts;
+    const { clock, random, isStreamUp, keeper, backlog } = this.#parts;
     const pace = jittered(isStreamUp() ? POLL_MS : POLL_WITHOUT_STREAM_MS, random);
     if (this.#isPaused) return pace;
     // The rest is left for other agents. One at least, since a tombstone waits for nobody.
     const room = backlog - keeper.openCount();
     const max = Math.min(LEASES_MAX, Math.max(1, room));
-    const askedAt = Math.round(clock.now());
-    const leases = await coordinator.leaseWork(max, signal, describeHeld(journal));
-    contact.seen();
-    if (leases.length > 0) await this.#take(leases, askedAt, signal);
-    this.#isHungry = leases.length === max;
-    return leases.length === max && room > max ? 0 : pace;
+    if (this.#looksAgainAt !== null && clock.monotonic() >= this.#looksAgainAt) this.#looksAgainAt = null;
+    const taken = await this.#lease(max, signal);
+    this.#isHungry = taken === max;
+    if (this.#isHungry && room > max) return 0;
+    return Math.min(pace, (this.#looksAgainAt ?? Infinity) - clock.monotonic());
   };
+
+  /** Asks once, and answers how many it got. Where that fails, nobody knows whether there were some. */
+  async #lease(max: number, signal: AbortSignal): Promise<number> {
+    const { journal, coordinator, contact, clock } = this.#parts;
+    const askedAt = Math.round(clock.now());
+    try {
+      const leases = await coordinator.leaseWork(max, signal, describeHeld(journal));
+      contact.seen();
+      if (leases.length > 0) await this.#take(leases, askedAt, signal);
+      return leases.length;
+    } catch (error) {
+      this.#looksAgainAt = clock.monotonic() + LOST_LEASE_MS;
+      throw error;
+    }
+  }
 
   async #take(leases: readonly WireLease[], askedAt: number, signal: AbortSignal): Promise<void> {
     const { runner, keeper, coordinator, trust, pins, log } = this.#parts;

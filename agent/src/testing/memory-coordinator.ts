@@ -7,13 +7,14 @@ import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError } from '@dc/shared/errors';
 import { CHAIN_START, signCheckpoint, verifyRecord, type ParsedRecord } from '@dc/shared/evidence/record';
 import { signOrder, type OrderKind, type OrderSpec } from '@dc/shared/orders/order';
-import type {
-  WireHeartbeat,
-  WireHeartbeatAnswer,
-  WireHeldEvidence,
-  WireLease,
-  WireRecordResult,
-  WireReturnWork,
+import {
+  FIRST_LEASE_MS_MAX,
+  type WireHeartbeat,
+  type WireHeartbeatAnswer,
+  type WireHeldEvidence,
+  type WireLease,
+  type WireRecordResult,
+  type WireReturnWork,
 } from '@dc/shared/wire/agent';
 import type {
   Coordinator,
@@ -222,7 +223,8 @@ export class MemoryCoordinator implements Coordinator {
     const epoch = this.epochOf(item.contractId) + 1;
     this.#epochs.set(item.contractId, epoch);
     item.state = 'leased';
-    item.expiresAt = now + this.ttlMs;
+    const ttlMs = Math.min(FIRST_LEASE_MS_MAX, this.ttlMs);
+    item.expiresAt = now + ttlMs;
     const payload = {
       iss: this.key.publicKey,
       aud: this.#agentKey,
@@ -246,7 +248,7 @@ export class MemoryCoordinator implements Coordinator {
       kind: item.kind,
       epoch,
       expires_at: new Date(item.expiresAt).toISOString(),
-      ttl_ms: this.ttlMs,
+      ttl_ms: ttlMs,
     };
   }
 

@@ -6,7 +6,7 @@
 import { AppError } from '@dc/shared/errors';
 import { ORDER_LIFE_S, signOrder, type OrderKind, type OrderPayload } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
-import type { WireLease, WireReturnWork } from '@dc/shared/wire/agent';
+import { FIRST_LEASE_MS_MAX, type WireLease, type WireReturnWork } from '@dc/shared/wire/agent';
 import { isCredentialKind } from '@dc/shared/wire/contract';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { moveContract } from '../contracts/contract-service.ts';
@@ -84,7 +84,8 @@ async function leaseOne(
         })
       : await updateContract(trx, item.contract, bound);
   const spec = await composeSpec(trx, contract, work);
-  const expiresAt = now + context.config.agents.leaseTtlMs;
+  const ttlMs = Math.min(FIRST_LEASE_MS_MAX, context.config.agents.leaseTtlMs);
+  const expiresAt = now + ttlMs;
   await updateWork(trx, work.id, {
     state: 'leased',
     leased_by: agent.publicKey,
@@ -99,7 +100,7 @@ async function leaseOne(
     kind: work.kind as OrderKind,
     epoch,
     expires_at: toTimestamp(expiresAt),
-    ttl_ms: context.config.agents.leaseTtlMs,
+    ttl_ms: ttlMs,
   };
 }
 
