@@ -47,3 +47,34 @@ export async function sshRun(identity: SshIdentity, access: WireAccess, command:
   );
   return stdout;
 }
+
+/** As `sshRun`, with a password, which the system's `ssh` asks a program for. */
+export async function sshRunByPassword(
+  folder: string,
+  { access, password }: { access: WireAccess; password: string },
+  command: string,
+): Promise<string> {
+  const knownHosts = join(folder, 'known_hosts');
+  const askpass = join(folder, 'askpass');
+  writeFileSync(knownHosts, `[${access.host}]:${String(access.port)} ${access.host_key}\n`);
+  writeFileSync(askpass, '#!/bin/sh\ncat "$DC_TEST_PASSWORD_FILE"\n', { mode: 0o700 });
+  writeFileSync(join(folder, 'password'), password, { mode: 0o600 });
+  const { stdout } = await run(
+    'ssh',
+    [
+      ...['-o', 'PubkeyAuthentication=no', '-o', 'NumberOfPasswordPrompts=1', '-p', String(access.port)],
+      ...['-o', 'StrictHostKeyChecking=yes', '-o', `UserKnownHostsFile=${knownHosts}`],
+      ...['-o', 'ConnectTimeout=10', '-F', '/dev/null', `${access.user}@${access.host}`, command],
+    ],
+    {
+      timeout: 30_000,
+      env: {
+        PATH: '/usr/bin:/bin',
+        SSH_ASKPASS: askpass,
+        SSH_ASKPASS_REQUIRE: 'force',
+        DC_TEST_PASSWORD_FILE: join(folder, 'password'),
+      },
+    },
+  );
+  return stdout;
+}

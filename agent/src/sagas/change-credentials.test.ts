@@ -39,7 +39,7 @@ const reset = (epoch = 2) => anOrder({ kind: 'reset_password', epoch, orderId: `
 
 async function openFirst(data: Record<string, unknown>): Promise<string> {
   const [box] = data['boxes'] as SealedBox[];
-  return openBox(box!, await boxKeyOf(RENTER_KEY.publicKey, RENTER_SEED), CONTRACT_ID);
+  return openBox(box!, await boxKeyOf(RENTER_SEED), CONTRACT_ID);
 }
 
 describe('A new password', () => {

@@ -61,7 +61,7 @@ describe('Resetting the password', () => {
     expect(Date.parse(answer.expires_at) - Date.parse(answer.made_at)).toBe(7 * DAY_MS);
     const [box] = answer.boxes;
     expect(box!.public_key).toBe(market.renter.publicKey);
-    const key = await boxKeyOf(market.renter.publicKey, seedOf('renter'));
+    const key = await boxKeyOf(seedOf('renter'));
     expect(await openBox(box!, key, id)).toBe(PASSWORD);
     await expect(openBox(box!, key, lease.order_id)).rejects.toThrow();
     const after = await look(market, id);
@@ -103,7 +103,7 @@ describe('Resetting the password', () => {
     expect(seal_to.toSorted()).toEqual([market.renter.publicKey, second.publicKey].toSorted());
     await market.agent.report('password_reset', id, { epoch: lease.epoch, data: await madePassword(lease) });
     const { boxes } = expectStatus(await credentials(second), 200);
-    const key = await boxKeyOf(second.publicKey, seedOf('second key'));
+    const key = await boxKeyOf(seedOf('second key'));
     const own = boxes.find(({ public_key }) => public_key === second.publicKey)!;
     expect(await openBox(own, key, id)).toBe(PASSWORD);
     expectStatus(await client.delete(`/accounts/me/keys/${second.publicKey}`, { key: market.renter }), 204);
@@ -139,7 +139,7 @@ describe('Resetting the password', () => {
       await market.coordinator.clock.advance(1000);
     }
     const { boxes } = expectStatus(await credentials(), 200);
-    const key = await boxKeyOf(market.renter.publicKey, seedOf('renter'));
+    const key = await boxKeyOf(seedOf('renter'));
     expect(await openBox(boxes[0]!, key, id)).toBe('the second password');
   });
 

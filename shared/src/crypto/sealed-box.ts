@@ -12,7 +12,7 @@ import {
   type CryptoKey,
   type KeyPair,
 } from 'hpke';
-import { x25519PrivateKeyOf, x25519PublicKeyOf } from './x25519.ts';
+import { x25519PrivateKeyOf } from './x25519.ts';
 
 /** HPKE's `info`: what is sealed for one purpose opens for no other. */
 export const BOX_INFO = 'dc-credential-v1';
@@ -33,16 +33,27 @@ export type BoxKey = KeyPair<CryptoKey>;
 const suite = (): CipherSuite<CryptoKey> =>
   new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM);
 
-/** The key that opens boxes, from the seed of the account's Ed25519 key and its public half. */
-export async function boxKeyOf(publicKey: string, seed: Uint8Array<ArrayBuffer>): Promise<BoxKey> {
+// The fixed DER bytes of RFC 8410 before the 32 bytes of an X25519 private key.
+const PKCS8_PREFIX = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 110, 4, 34, 4, 32];
+
+/**
+ * The key that opens boxes, from the seed of the account's Ed25519 key. Rejects with an Error named
+ * NotSupportedError where WebCrypto has no X25519.
+ */
+export async function boxKeyOf(seed: Uint8Array<ArrayBuffer>): Promise<BoxKey> {
   const secret = await x25519PrivateKeyOf(seed);
+  const pkcs8 = new Uint8Array([...PKCS8_PREFIX, ...secret]);
   try {
+    // Only an extractable key tells its public half; the one that is kept tells nothing.
+    const open = await crypto.subtle.importKey('pkcs8', pkcs8, 'X25519', true, ['deriveBits']);
+    const { x = '' } = await crypto.subtle.exportKey('jwk', open);
     return {
       privateKey: await suite().DeserializePrivateKey(secret),
-      publicKey: await suite().DeserializePublicKey(x25519PublicKeyOf(publicKey)),
+      publicKey: await suite().DeserializePublicKey(fromBase64Url(x)),
     };
   } finally {
     secret.fill(0);
+    pkcs8.fill(0);
   }
 }
 

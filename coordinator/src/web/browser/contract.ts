@@ -5,6 +5,7 @@ import { CONTRACT_PARTS } from '../pages/contract-parts.ts';
 import type { Viewer } from '../pages/contract-parts.ts';
 import { startCancelDialog } from './cancel-dialog.ts';
 import { ContractFeed, type FeedState } from './contract-feed.ts';
+import { startCredentials } from './credentials.ts';
 import { announce, byId, revealScripted } from './dom.ts';
 import { startExtendDialog } from './extend-dialog.ts';
 import { identityFileOf } from './made-keys.ts';
@@ -40,6 +41,7 @@ const showOperator =
 
 render();
 if (document.getElementById('extend-dialog') !== null) startExtendDialog(() => contract, update);
+if (document.getElementById('password-dialog') !== null) startCredentials(contract.id, update);
 if (document.getElementById('cancel-dialog') !== null) startCancelDialog(contract.id, update);
 if (isFinal()) feed.stop();
 else feed.start();

@@ -2,6 +2,7 @@
  * Keeps the account's key in this browser: as a CryptoKey that cannot be read out, in IndexedDB. Where the browser
  * has no such thing (private windows, old ones), nothing is kept, and signing in takes the words again.
  */
+import type { BoxKey } from '@dc/shared/crypto/sealed-box';
 import { storedAccountKey, type AccountKey, type StoredKey } from '../identity/account-key.ts';
 
 const DATABASE = 'dc';
@@ -11,6 +12,8 @@ const RECORD = 'account';
 interface KeptKey {
   publicKey: string;
   stored: StoredKey;
+  /** Missing where it was kept by an earlier version of this page. */
+  box?: BoxKey | null;
   name: string;
 }
 
@@ -23,7 +26,7 @@ export interface KnownKey {
 /** Keeps `key`, in place of any other. */
 export async function keepKey(key: AccountKey, name: string): Promise<void> {
   if (key.stored === null) return;
-  const kept: KeptKey = { publicKey: key.publicKey, stored: key.stored, name };
+  const kept: KeptKey = { publicKey: key.publicKey, stored: key.stored, box: key.box, name };
   await withStore('readwrite', (store) => store.put(kept, RECORD));
 }
 
@@ -31,7 +34,7 @@ export async function keepKey(key: AccountKey, name: string): Promise<void> {
 export async function findKey(): Promise<KnownKey | null> {
   const kept = (await withStore('readonly', (store) => store.get(RECORD))) as KeptKey | undefined | null;
   if (kept === undefined || kept === null) return null;
-  return { key: storedAccountKey(kept.publicKey, kept.stored), name: kept.name };
+  return { key: storedAccountKey(kept.publicKey, kept.stored, kept.box ?? null), name: kept.name };
 }
 
 /** Forgets it. */

@@ -1,5 +1,7 @@
 import { hkdfSync, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { SigningKey, verifySignature } from '@dc/shared/crypto/ed25519';
+import { sealBox } from '@dc/shared/crypto/seal-box';
+import { openBox } from '@dc/shared/crypto/sealed-box';
 import { loginText } from '@dc/shared/wire/account';
 import { verifyRequest } from '@dc/shared/signing/verify-request';
 import { describe, expect, it } from 'vitest';
@@ -33,8 +35,22 @@ describe('the key of an account', () => {
     if (stored === null) throw new Error('this Node has Ed25519 in WebCrypto');
     expect(stored.extractable).toBe(false);
     await expect(crypto.subtle.exportKey('pkcs8', stored)).rejects.toThrow();
-    const again = storedAccountKey(publicKey, stored);
+    const again = storedAccountKey(publicKey, stored, null);
     expect(verifySignature(publicKey, Buffer.from('a'), await again.sign(Buffer.from('a')))).toBe(true);
+  });
+});
+
+describe('what opens boxes', () => {
+  const CONTRACT = '01976f00-0000-7000-8000-0000000000c1';
+
+  it('opens what an agent sealed to the account, and cannot be read out', async () => {
+    const { publicKey, box: key } = await accountKeyOf(WORDS);
+    if (key === null) throw new Error('this Node has X25519 in WebCrypto');
+    const random = { bytes: (count: number) => randomBytes(count) };
+    const box = await sealBox('the password', { publicKey, contractId: CONTRACT }, random);
+    expect(await openBox(box, key, CONTRACT)).toBe('the password');
+    expect(key.privateKey.extractable).toBe(false);
+    await expect(crypto.subtle.exportKey('pkcs8', key.privateKey as never)).rejects.toThrow();
   });
 });
 

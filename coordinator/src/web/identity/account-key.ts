@@ -4,6 +4,7 @@
  * leaves the private key with it, not extractable, where it knows Ed25519; elsewhere JavaScript signs, and the key
  * lasts as long as the page.
  */
+import type { BoxKey } from '@dc/shared/crypto/sealed-box';
 import { toHex } from '@dc/shared/ids';
 
 /** A key as WebCrypto holds it. (The browser and Node name its type differently.) */
@@ -16,6 +17,8 @@ export interface AccountKey {
   sign(message: Uint8Array): Promise<Uint8Array>;
   /** The key as WebCrypto holds it, to be kept across pages; null where the browser cannot. */
   stored: StoredKey | null;
+  /** Opens what is sealed to the key; null where the browser cannot. */
+  box: BoxKey | null;
 }
 
 const HKDF_INFO = 'dc-account-key-v1';
@@ -49,28 +52,41 @@ export async function accountSeed(seed: Uint8Array<ArrayBuffer>): Promise<Uint8A
 /** The key of the phrase, which must be valid. */
 export async function accountKeyOf(words: readonly string[]): Promise<AccountKey> {
   const seed = await accountSeed(await bip39Seed(words));
-  return (await nativeKey(seed)) ?? (await scriptKey(seed));
+  const box = await boxKey(seed);
+  return (await nativeKey(seed, box)) ?? (await scriptKey(seed, box));
 }
 
 /** The key again from what was stored. */
-export function storedAccountKey(publicKey: string, stored: StoredKey): AccountKey {
+export function storedAccountKey(publicKey: string, stored: StoredKey, box: BoxKey | null): AccountKey {
   return {
     publicKey,
     stored,
+    box,
     sign: async (message) =>
       new Uint8Array(await crypto.subtle.sign('Ed25519', stored, new Uint8Array(message))),
   };
 }
 
+/** What opens boxes, or null where WebCrypto does not know X25519. Loaded when somebody signs in, and not before. */
+async function boxKey(seed: Uint8Array<ArrayBuffer>): Promise<BoxKey | null> {
+  const { boxKeyOf } = await import('@dc/shared/crypto/sealed-box');
+  try {
+    return await boxKeyOf(seed);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'NotSupportedError') return null;
+    throw error;
+  }
+}
+
 /** The key held by WebCrypto, or null where it does not know Ed25519. */
-async function nativeKey(seed: Uint8Array): Promise<AccountKey | null> {
+async function nativeKey(seed: Uint8Array, box: BoxKey | null): Promise<AccountKey | null> {
   const pkcs8 = new Uint8Array([...PKCS8_PREFIX, ...seed]);
   try {
     // Only an extractable key tells its public half; the one that is kept is imported anew and tells nothing.
     const open = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', true, ['sign']);
     const { x = '' } = await crypto.subtle.exportKey('jwk', open);
     const stored = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', false, ['sign']);
-    return storedAccountKey(toHex(fromBase64Url(x)), stored);
+    return storedAccountKey(toHex(fromBase64Url(x)), stored, box);
   } catch (error) {
     if (error instanceof DOMException && error.name === 'NotSupportedError') return null;
     throw error;
@@ -80,10 +96,10 @@ async function nativeKey(seed: Uint8Array): Promise<AccountKey | null> {
 }
 
 /** The key in JavaScript, for browsers whose WebCrypto has no Ed25519. */
-export async function scriptKey(seed: Uint8Array): Promise<AccountKey> {
+export async function scriptKey(seed: Uint8Array, box: BoxKey | null = null): Promise<AccountKey> {
   const { getPublicKeyAsync, signAsync } = await import('@noble/ed25519');
   const publicKey = toHex(await getPublicKeyAsync(seed));
-  return { publicKey, stored: null, sign: (message) => signAsync(message, seed) };
+  return { publicKey, stored: null, box, sign: (message) => signAsync(message, seed) };
 }
 
 function fromBase64Url(text: string): Uint8Array {

@@ -2,6 +2,7 @@
 import type { WireContract } from '@dc/shared/wire/contract';
 import { html, type Html } from '../html.ts';
 import { CONTRACT_PARTS, type ContractView, type Viewer } from './contract-parts.ts';
+import { renderCredentialDialogs } from './credential-parts.ts';
 import { renderExtendDialog, renderOperatorPanel } from './extending-parts.ts';
 import type { PageParts } from './layout.ts';
 
@@ -33,12 +34,13 @@ export function contractPage({ contract, providerName, viewer, now }: ContractPa
       </div>
       ${viewer === 'admin' && renderOperatorPanel()}
       ${contract.refund_if_cancelled_now !== null && renderCancelDialog()}
-      ${viewer === 'renter' && contract.ended_at === null && renderExtendDialog()}`,
+      ${viewer === 'renter' && contract.ended_at === null && renderExtendDialog()}
+      ${viewer === 'renter' && contract.ended_at === null && renderCredentialDialogs()}`,
   };
 }
 
 // On a wide screen the parts stand in two columns.
-const MAIN_PARTS = ['part-status', 'part-access', 'part-stages'];
+const MAIN_PARTS = ['part-status', 'part-access', 'part-credentials', 'part-stages'];
 const SIDE_PARTS = ['part-terms', 'part-history'];
 
 function renderPart(id: string, view: ContractView): Html {

@@ -16,6 +16,7 @@ import {
 } from '../contract-text.ts';
 import { durationText, shortDurationText, hoursText, moneyText, timeElement } from '../format.ts';
 import { html, httpUrl, type Html } from '../html.ts';
+import { renderCredentials } from './credential-parts.ts';
 import { renderExtending } from './extending-parts.ts';
 
 /** Who looks at the contract: what they may do differs. */
@@ -35,6 +36,7 @@ export interface ContractView {
 export const CONTRACT_PARTS: Readonly<Record<string, (view: ContractView) => Html | null>> = {
   'part-status': renderStatus,
   'part-access': renderAccess,
+  'part-credentials': renderCredentials,
   'part-stages': renderStages,
   'part-terms': renderTerms,
   'part-history': renderHistory,
@@ -62,9 +64,25 @@ function renderStatus({ contract }: ContractView): Html {
         ${contract.notice.until !== null && html`<p>Announced until ${timeElement(contract.notice.until)}.</p>`}
       </div>`
     }
-    ${money !== null && html`<p class="outcome">${money}</p>`} ${release !== null && html`<p>${release}</p>`}
+    ${renderCheckout(contract)} ${money !== null && html`<p class="outcome">${money}</p>`}
+    ${release !== null && html`<p>${release}</p>`}
     ${hasEnded(contract) && html`<p class="actions"><a class="button" href="/">Rent another</a></p>`}
   </div>`;
+}
+
+/** Where the contract, and time that was asked for, can be paid. */
+function renderCheckout({ payment, extensions = [] }: WireContract): Html | null {
+  const open = [
+    { url: httpUrl(payment.checkout_url), label: 'Pay now' },
+    ...extensions.map(({ hours, checkout_url }) => ({
+      url: httpUrl(checkout_url ?? null),
+      label: `Pay for ${hoursText(hours)} more`,
+    })),
+  ].filter(({ url }) => url !== null);
+  if (open.length === 0) return null;
+  return html`<p class="actions">
+    ${open.map(({ url, label }) => html`<a class="button primary" href="${url ?? ''}">${label}</a>`)}
+  </p>`;
 }
 
 function renderStages({ contract, now }: ContractView): Html {
