@@ -202,6 +202,10 @@ function assemble(opened: Opened): AgentParts {
     trust: { agentKey: opened.keys.agentKey.publicKey, environment: config.environment },
     pins: opened.pins,
     backlog: provisioner.laneOf === undefined ? 2 * slots : LANES_BACKLOG,
+    here: (contractId) => ({
+      backendId: provisioner.backendId ?? null,
+      isSeen: observer.of(contractId).existence.existence === 'present',
+    }),
     conditions: () => ({
       fingerprint: observer.fingerprint,
       diskFreeBytes: diskFreeBytes(config.stateDir),
@@ -301,6 +305,10 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
     environment,
     version: VERSION,
     onWork,
+    onLostRecords(fromSeq) {
+      records.reopen(fromSeq);
+      onOutbox();
+    },
     onElsewhere: (contractIds) => parts.observer.noteElsewhere(contractIds),
   });
   const watchdog = watchdogTurn({

@@ -117,14 +117,17 @@ export class RecordDelivery {
     );
   }
 
-  /** The coordinator misses records that it once acknowledged (a restored backup): they are delivered again. */
-  #reopenGap(error: unknown): void {
+  /** The coordinator has lost records from this one on (a restored backup): they are delivered again. */
+  readonly reopen = (fromSeq: number): void => {
     const { journal, log, agentKey } = this.#parts;
-    if (!isAppError(error, 'RECORD_GAP')) return;
-    const fromSeq = error.extra['expected_seq'];
-    if (typeof fromSeq !== 'number' || !Number.isSafeInteger(fromSeq) || fromSeq < 1) return;
     log.warn({ from_seq: fromSeq }, 'records.gap');
     journal.write('records.reopened', (writer) => writer.reopenRecords(agentKey, fromSeq));
+  };
+
+  #reopenGap(error: unknown): void {
+    if (!isAppError(error, 'RECORD_GAP')) return;
+    const fromSeq = error.extra['expected_seq'];
+    if (typeof fromSeq === 'number' && Number.isSafeInteger(fromSeq) && fromSeq >= 1) this.reopen(fromSeq);
   }
 }
 

@@ -7,7 +7,7 @@ import { jittered } from '../lib/backoff.ts';
 import type { Turn } from '../lib/loop.ts';
 import { composeHeartbeat, type HeartbeatWords } from './compose-heartbeat.ts';
 import type { Contact } from './contact.ts';
-import { describeHeld, type HeldOrdersTeller } from './held-evidence.ts';
+import { describeHeld, receiptedSeq, type HeldOrdersTeller } from './held-evidence.ts';
 
 /** Whatever the coordinator says: more often is noise, more seldom makes us look dead. */
 const INTERVAL_MS_MIN = 1_000;
@@ -19,6 +19,8 @@ export interface HeartbeatParts extends HeartbeatWords {
   readonly pins: Pick<PinnedKeys, 'expect'>;
   readonly teller: HeldOrdersTeller;
   readonly random: Random;
+  /** Called when the coordinator holds fewer records than it has signed receipts for; `fromSeq` is the first one. */
+  readonly onLostRecords: (fromSeq: number) => void;
   /** Called when the coordinator has work that nobody nudged us about. */
   readonly onWork: () => void;
   /** Called with contracts of ours at the backend that another agent of the provider answers for. */
@@ -28,11 +30,14 @@ export interface HeartbeatParts extends HeartbeatWords {
 /** One heartbeat. */
 export function heartbeatTurn(parts: HeartbeatParts): Turn {
   return async (signal) => {
+    // Before we ask: what is receipted while the answer is on its way cannot be in it.
+    const receipted = receiptedSeq(parts.journal);
     const beat = { ...composeHeartbeat(parts), held: describeHeld(parts.journal) };
     const answer = await parts.coordinator.heartbeat(beat, signal);
     parts.contact.seen();
     await parts.pins.expect(answer.key_rotations ?? 0, signal);
     assertOwnChain(parts, answer.records_held);
+    if (answer.records_held < receipted) parts.onLostRecords(answer.records_held + 1);
     await parts.teller.answer(answer, signal);
     const intervalMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS_MIN, answer.next_interval_ms));
     parts.contact.expectEvery(intervalMs);

@@ -85,6 +85,18 @@ describe('An agent', () => {
     expect(world.coordinator.records.length).toBeGreaterThan(lost);
   });
 
+  it('delivers again what a coordinator has lost, also when there is nothing new to deliver', async () => {
+    await world.start();
+    await provision();
+    const { records } = world.coordinator;
+    const held = records.length;
+    expect(held).toBeGreaterThan(0);
+    records.length = 0;
+    await world.clock.advance(60_000);
+    expect(records.length).toBeGreaterThanOrEqual(held);
+    expect(world.messages().filter((message) => message === 'records.gap')).toHaveLength(1);
+  });
+
   it('tells a coordinator in a safe mode every order that counts, once, and again after five minutes', async () => {
     await world.start();
     const contracts = [await provision(), await provision()];
