@@ -170,7 +170,6 @@ async function fileRead(call: Call): Promise<unknown> {
   return {
     content: call.params.flag('decode', true) ? content.toString('utf8') : content.toString('base64'),
     ...(isAtEnd ? {} : { truncated: 1 }),
-    'bytes-read': content.length,
   };
 }
 

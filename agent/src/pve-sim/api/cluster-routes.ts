@@ -220,10 +220,6 @@ function nodeStatus(cluster: Cluster, name: string): Record<string, unknown> {
       cpus: node.cores,
       sockets: 1,
       model: 'Simulated CPU',
-      mhz: '3000.000',
-      hvm: '1',
-      flags: '',
-      user_hz: 100,
     },
     memory: {
       total: node.memoryBytes,

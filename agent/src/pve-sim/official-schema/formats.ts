@@ -14,7 +14,7 @@ export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
   'pve-roleid': matches('[A-Za-z0-9.\\-_]+'),
   'pve-configid': matches('[a-z][a-z0-9_-]+', 'i'),
   'pve-priv': matches('[A-Z][A-Za-z]*(?:\\.[A-Za-z]+){1,2}'),
-  'pve-tokenid': matches('[A-Za-z][A-Za-z0-9.\\-_]+'),
+  'pve-tokenid': matches('[^\\s:/]+@[A-Za-z][A-Za-z0-9.\\-_]+![A-Za-z][A-Za-z0-9.\\-_]+'),
   'pve-storage-content': (text) =>
     ['none', 'images', 'rootdir', 'vztmpl', 'iso', 'backup', 'snippets', 'import'].includes(text),
   'pve-tag': matches('[a-z0-9_][a-z0-9_\\-+.]*', 'i'),
@@ -37,7 +37,8 @@ export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
   address: (text) => isIP(text) !== 0 || matches(`${DNS_LABEL}(?:\\.${DNS_LABEL})*`)(text),
   CIDR: isCidr,
   CIDRv4: (text) => isCidr(text) && isIPv4(text.split('/')[0] ?? ''),
-  ipv4mask: isIPv4,
+  // Real servers list interfaces with the length of the prefix there.
+  ipv4mask: (text) => isIPv4(text) || /^\d{1,2}$/.test(text),
   'disk-size': (text) => /^\d+(\.\d+)?[KMGT]?$/.test(text),
   'email-opt': (text) => text === '' || text.includes('@'),
 };

@@ -19,16 +19,25 @@ interface Node {
   readonly children?: readonly Node[];
 }
 
+const VM_NUMBERS = ['cpu', 'disk', 'diskread', 'diskwrite', 'mem', 'netin', 'netout', 'template'];
+
 /**
- * What real servers answer beside what their description knows of, by path: seen on live systems, and read by
- * clients. Everything else that the description does not know is a finding.
+ * What real servers answer beside what their description knows of, by path: lists that are described as indexes only,
+ * and fields that a later description has while the earlier version sends them too. Everything else that a
+ * description does not know is a finding.
  */
 const UNDOCUMENTED: Readonly<Record<string, readonly string[]>> = {
   'GET /nodes': ['id', 'type', 'disk', 'maxdisk'],
-  'GET /nodes/{node}/tasks/{upid}/status': ['tokenid'],
-  'GET /nodes/{node}/qemu': ['disk'],
-  'GET /nodes/{node}/qemu/{vmid}/status/current': ['disk'],
-  'GET /cluster/resources': ['sdn', 'shared'],
+  'GET /nodes/{node}/network': ['*'],
+  'GET /nodes/{node}/tasks/{upid}/status': ['pstart', 'tokenid'],
+  'GET /nodes/{node}/qemu': VM_NUMBERS,
+  'GET /nodes/{node}/qemu/{vmid}/config': ['meta', 'parent'],
+  'GET /nodes/{node}/qemu/{vmid}/snapshot': ['digest', 'running'],
+  'GET /nodes/{node}/qemu/{vmid}/status/current': VM_NUMBERS,
+  'GET /nodes/{node}/storage/{storage}/content': ['content'],
+  'GET /cluster/resources': [...VM_NUMBERS, 'sdn', 'shared', 'tags'],
+  'GET /pools': ['comment'],
+  'GET /storage': ['content', 'digest', 'disable', 'nodes', 'path', 'shared', 'type'],
   'GET /access/permissions': ['*'],
 };
 
