@@ -78,6 +78,7 @@ describe('dc-agent drain', () => {
     await agent.stop();
     await startAgent();
     expect(lastBeat()).toMatchObject({ draining: true });
+    expect((await run('status')).out).toMatch(/^new work +none, since .* → dc-agent drain --off$/m);
     expect((await run('drain')).out).toContain('Nothing to change');
     expect((await run('drain', '--off')).out).toContain('takes new work');
     expect(lastBeat()?.draining).toBeUndefined();
@@ -108,6 +109,7 @@ describe('dc-agent maintenance', () => {
     expect((await run('maintenance', 'end')).out).toContain('There is no maintenance');
     await run('maintenance', 'start', '--for', '30m');
     await run('maintenance', 'start', '--for', '1d');
+    expect((await run('status')).out).toMatch(/^new work +none, in maintenance until 20/m);
     expect((await run('maintenance', 'end')).out).toContain('is over');
     expect(lastBeat()?.maintenance_until).toBeUndefined();
     expect(said().map(({ data }) => data['maintenance_until'] === null)).toEqual([false, false, true]);

@@ -1,6 +1,7 @@
 /** What the journal says of the agent on this machine: read beside a running agent, or without one. */
 import { readKeptRotations, readPins, type PinRoots } from '../coordinator-keys/read-pins.ts';
 import type { JournalReader } from '../journal/journal.ts';
+import { readState } from '../availability/availability.ts';
 import { isRipe } from '../orphans/find-unaccounted.ts';
 import { FACTS, readJsonFact, readTimeFact, type BackendSeen, type RunningProcess } from '../run/facts.ts';
 
@@ -20,6 +21,11 @@ export interface StatusReport {
   /** The keys that orders are taken from; `pinned_at` is null for those of the configuration. */
   readonly coordinator_keys: readonly { key: string; pinned_at: string | null; ends_at: string | null }[];
   readonly backend: BackendSeen | null;
+  /** Since when it takes no new work, and until when; null where it does. */
+  readonly availability: {
+    readonly draining_since: string | null;
+    readonly maintenance: { readonly since: string; readonly until: string } | null;
+  };
   readonly instances: readonly {
     contract_id: string;
     phase: string;
@@ -59,6 +65,7 @@ export function readStatus(
     },
     coordinator_keys: readCoordinatorKeys(journal, roots),
     backend: readJsonFact(journal, FACTS.backend) as BackendSeen | null,
+    availability: readAvailability(journal, nowMs),
     instances: journal.instances(['running', 'stopped']).map(({ contractId, phase, ssh, changedAt }) => ({
       contract_id: contractId,
       phase,
@@ -99,6 +106,20 @@ function readCoordinatorKeys(journal: JournalReader, roots: PinRoots): StatusRep
     pinned_at: by === null ? null : (pinnedAt.get(by.compact) ?? null),
     ends_at: time(endsAt),
   }));
+}
+
+function readAvailability(journal: JournalReader, nowMs: number): StatusReport['availability'] {
+  const { drainingSince, maintenance } = readState(journal, nowMs);
+  return {
+    draining_since: time(drainingSince),
+    maintenance:
+      maintenance === null
+        ? null
+        : {
+            since: new Date(maintenance.since).toISOString(),
+            until: new Date(maintenance.until).toISOString(),
+          },
+  };
 }
 
 /** Whether a process exists, ours or another user's. */

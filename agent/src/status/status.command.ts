@@ -45,6 +45,7 @@ export function renderStatus(report: StatusReport, nowMs: number, paint: Paint):
     ['coordinator', describeContact(report, age, paint)],
     ...report.coordinator_keys.map((pin) => ['', describeKey(pin, nowMs)]),
     ['backend', describeBackend(report, paint)],
+    ['new work', describeAvailability(report, age, paint)],
     ['outbox', describeOutbox(outbox, age)],
   ]);
   lines.push(...describeDecisions(report, age, paint));
@@ -100,6 +101,14 @@ function describeBackend({ backend }: StatusReport, paint: Paint): string {
   const orphans =
     backend.orphans === 0 ? '' : `; ${backend.orphans} instances that the journal does not know`;
   return `${backend.kind}, ${health}: ${backend.why}${orphans}`;
+}
+
+function describeAvailability({ availability }: StatusReport, age: Age, paint: Paint): string {
+  const { draining_since: draining, maintenance } = availability;
+  if (draining !== null) return `${paint('yellow', 'none')}, since ${age(draining)} → dc-agent drain --off`;
+  if (maintenance !== null)
+    return `${paint('yellow', 'none')}, in maintenance until ${maintenance.until} → dc-agent maintenance end`;
+  return 'is taken';
 }
 
 /** What only the operator can decide. */

@@ -11,9 +11,9 @@ export interface AdminReport {
   isGood: boolean;
 }
 
-/** Recomputes the ledger. */
-export async function reportLedger(db: Database): Promise<AdminReport> {
-  const { sets, postings, firstProblem } = await verifyLedger(db);
+/** Recomputes the ledger, and judges again what was earned, from records that prove for `proofMs` each. */
+export async function reportLedger(db: Database, proofMs: number): Promise<AdminReport> {
+  const { sets, postings, firstProblem } = await verifyLedger(db, proofMs);
   const counted = `${String(sets)} sets, ${String(postings)} postings`;
   return firstProblem === null
     ? { text: `The ledger adds up: ${counted}.`, isGood: true }
@@ -52,8 +52,22 @@ export async function reportStats(reader: Reader): Promise<AdminReport> {
     .orderBy('state')
     .execute();
   for (const { state, count } of states) lines.push(`  ${state.padEnd(10)} ${String(count)}`);
+  for (const { id, provider_pubkey } of await listUnserved(reader))
+    lines.push(`waits for an agent: contract ${id} of provider ${provider_pubkey}`);
   const stuck = await rowsNeedingAttention(reader, STUCK_MAX);
   for (const row of stuck)
     lines.push(`needs attention: ${row.topic} ${row.key}, ${String(row.attempts)} attempts`);
   return { text: lines.join('\n'), isGood: stuck.length === 0 };
+}
+
+/** Paid orders of which it is known that nobody is there to take them. */
+function listUnserved(reader: Reader): Promise<{ id: string; provider_pubkey: string }[]> {
+  return reader
+    .selectFrom('contracts')
+    .select(['id', 'provider_pubkey'])
+    .where('state', '=', 'accepted')
+    .where('last_error', 'like', '%"OFFERING_UNSERVED"%')
+    .orderBy('id')
+    .limit(STUCK_MAX)
+    .execute();
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { reportStats } from '../admin/admin-reports.ts';
 import { makeOffering, makePool } from '../testing/people.ts';
 import {
   addAgent,
@@ -92,6 +93,21 @@ describe('An order whose agent is not heard of any more', () => {
     await market.agent.beat();
     await market.agent.leaseOne();
     expect(await look(market, id)).toMatchObject({ state: 'provisioning', last_error: null });
+  });
+
+  it('is told to the administrator, by metrics and by the command line', async () => {
+    const market = await openMarket();
+    const { context, metrics } = market.coordinator;
+    metrics.observe(context, 'test');
+    const { id } = await rent(market);
+    expect(await metrics.registry.render()).toContain('dc_orders_unserved 0\n');
+    expect(await metrics.registry.render()).toContain('dc_offerings{stock="available"} 1\n');
+    await until(market, id);
+    expect(await metrics.registry.render()).toContain('dc_orders_unserved 1\n');
+    expect(await metrics.registry.render()).toContain('dc_offerings{stock="offline"} 1\n');
+    metrics.stop();
+    const { text } = await reportStats(context.db.read);
+    expect(text).toContain(`waits for an agent: contract ${id}`);
   });
 
   it('goes to another pool of its location', async () => {

@@ -1,8 +1,10 @@
 /** What the coordinator measures of itself. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { listWaiting } from '../agents/work-store.ts';
 import type { Context } from '../context.ts';
 import type { JobEvent } from '../jobs/job.ts';
 import { outboxBacklog } from '../jobs/outbox.ts';
+import { countStock } from '../offerings/offering-store.ts';
 import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { MetricsRegistry } from './metrics-registry.ts';
 
@@ -10,6 +12,9 @@ import { MetricsRegistry } from './metrics-registry.ts';
 const DURATION_BOUNDS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** How often the event loop's delay is sampled: rarely, because idling should cost nothing. */
 const LAG_RESOLUTION_MS = 500;
+
+/** Counting further tells nobody more. */
+const UNSERVED_MAX = 1_000;
 
 /** Takes in what happens, and renders it. */
 export class CoordinatorMetrics {
@@ -50,7 +55,8 @@ export class CoordinatorMetrics {
   /** Adds what is asked for when somebody looks. Until `stop`. */
   observe(context: Context, version: string): void {
     const { registry } = this;
-    const { db, streams } = context;
+    const { db, streams, clock, config } = context;
+    const presence = () => ({ now: clock.now(), offlineAfterMs: config.agents.offlineAfterMs });
     registry.gauge(
       { name: 'dc_build_info', help: 'The version that runs.', labels: ['version', 'node'] },
       () => [{ labels: [version, process.versions.node], value: 1 }],
@@ -66,6 +72,22 @@ export class CoordinatorMetrics {
         .execute();
       return rows.map((row) => ({ labels: [row.state], value: row.count }));
     });
+    registry.gauge(
+      {
+        name: 'dc_offerings',
+        help: 'Offerings by whether they can be rented, and why not.',
+        labels: ['stock'],
+      },
+      async () =>
+        (await countStock(db.read, presence())).map(({ stock, count }) => ({
+          labels: [stock],
+          value: count,
+        })),
+    );
+    registry.gauge(
+      { name: 'dc_orders_unserved', help: 'Paid orders that wait for an agent which is not there.' },
+      async () => [{ labels: [], value: (await listWaiting(db.read, presence(), UNSERVED_MAX)).length }],
+    );
     registry.gauge(
       { name: 'dc_outbox_rows', help: 'Rows of the outbox that are not done.', labels: ['topic', 'state'] },
       async () =>

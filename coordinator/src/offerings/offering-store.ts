@@ -76,6 +76,22 @@ export function listOfferings(
   return query.orderBy('o.price_per_hour_e9s').orderBy('o.id').limit(filter.limit).execute();
 }
 
+/** How many offerings are in which stock. */
+export function countStock(reader: Reader, presence: Presence): Promise<{ stock: Stock; count: number }[]> {
+  return reader
+    .selectFrom(
+      reader
+        .selectFrom('offerings as o')
+        .select(stockOf(presence).as('stock'))
+        .where('o.retired_at', 'is', null)
+        .as('s'),
+    )
+    .select(['s.stock', (expression) => expression.fn.countAll<number>().as('count')])
+    .groupBy('s.stock')
+    .orderBy('s.stock')
+    .execute();
+}
+
 export async function insertOffering(trx: Transaction, row: OfferingRow): Promise<void> {
   await trx.insertInto('offerings').values(row).execute();
 }
