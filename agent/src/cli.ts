@@ -10,6 +10,7 @@ import { CONFIG_FILE_DEFAULT } from './config/paths.ts';
 import { doctorCommand } from './doctor/doctor.command.ts';
 import { testProvisionCommand } from './doctor/test-provision.command.ts';
 import { verifyEvidenceCommand } from './evidence/verify-evidence.command.ts';
+import { resetPasswordCommand } from './guest-access/reset-password.command.ts';
 import type { Command, CommandInput, CommandWorld } from './lib/command.ts';
 import { EXIT, exitCodeOf } from './lib/exit-code.ts';
 import { destroyOrphanCommand } from './orphans/destroy-orphan.command.ts';
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   drainCommand,
   startMaintenanceCommand,
   endMaintenanceCommand,
+  resetPasswordCommand,
   confirmCommand,
   listOrphansCommand,
   destroyOrphanCommand,

@@ -92,9 +92,17 @@ export class SimulatedWire implements Coordinator {
     return parseAnswer(RecordsAnswer, await this.#repeat('/agents/records', body, signal));
   }
 
-  async tellOrders(orders: readonly string[], isLast: boolean, signal: AbortSignal): Promise<readonly string[]> {
+  async tellOrders(
+    orders: readonly string[],
+    isLast: boolean,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
     const answer = await this.#repeat('/agents/held-orders', { orders, is_last: isLast }, signal);
     return parseAnswer(HeldOrdersAnswer, answer).unknown_contracts;
+  }
+
+  async requestPasswordReset(contractId: string, signal: AbortSignal): Promise<void> {
+    await this.#calls.send({ method: 'POST', path: `/contracts/${contractId}/reset-password`, body: {}, signal });
   }
 
   async keyRotations(signal: AbortSignal): Promise<string[]> {

@@ -19,6 +19,13 @@ export const ControlRequestSchema = Type.Union([
     closed,
   ),
   Type.Object(
+    {
+      command: Type.Literal('reset_password'),
+      contract_id: Type.String({ minLength: 1, maxLength: 64 }),
+    },
+    closed,
+  ),
+  Type.Object(
     { command: Type.Literal('destroy_orphan'), id: Type.String({ minLength: 1, maxLength: 512 }) },
     closed,
   ),

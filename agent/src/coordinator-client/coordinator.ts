@@ -64,6 +64,12 @@ export interface Coordinator {
    */
   tellOrders(orders: readonly string[], isLast: boolean, signal: AbortSignal): Promise<readonly string[]>;
 
+  /**
+   * Asks for the order that makes a new password, for the renter of a contract whose instance is here. CONTRACT_STATE
+   * or CREDENTIALS_PENDING where it cannot be had now.
+   */
+  requestPasswordReset(contractId: string, signal: AbortSignal): Promise<void>;
+
   /** The announcements of the coordinator's keys, oldest first, unchecked. Safe to repeat. */
   keyRotations(signal: AbortSignal): Promise<string[]>;
 

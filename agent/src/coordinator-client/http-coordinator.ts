@@ -84,6 +84,12 @@ export class HttpCoordinator implements Coordinator {
     return parseAnswer(HeldOrdersAnswer, answer).unknown_contracts;
   }
 
+  async requestPasswordReset(contractId: string, signal: AbortSignal): Promise<void> {
+    const path = `/contracts/${encodeURIComponent(contractId)}/reset-password`;
+    // Not repeated: the operator is there to hear what happened.
+    await this.#transport.send({ method: 'POST', path, body: {}, isRepeatable: false, signal });
+  }
+
   async keyRotations(signal: AbortSignal): Promise<string[]> {
     const call = { method: 'GET', path: '/coordinator', isRepeatable: true, signal } as const;
     return parseAnswer(CoordinatorInfo, (await this.#transport.send(call)).body).key_rotations ?? [];

@@ -201,8 +201,26 @@ export class RunningAgent {
     return changed;
   }
 
+  /**
+   * The operator wants a new password made for a contract's instance: asks the coordinator for the order, which comes
+   * as any other. Throws CONTRACT_NOT_FOUND where no instance of it runs here, what the coordinator says, and
+   * AGENT_STOPPED where the agent does not run.
+   */
+  async requestPasswordReset(contractId: string): Promise<void> {
+    const { journal, coordinator } = this.#running();
+    if (journal.contract(contractId)?.instance?.phase !== 'running')
+      throw new AppError('CONTRACT_NOT_FOUND', 'This agent holds no running instance for the contract.', {
+        remedy: 'dc-agent status lists the contracts of this agent.',
+      });
+    await coordinator.requestPasswordReset(contractId, this.#controller.signal);
+    this.#options.log.info({ contract_id: contractId }, 'password_reset.requested');
+  }
+
   async #obey(request: ControlRequest): Promise<number> {
     switch (request.command) {
+      case 'reset_password':
+        await this.requestPasswordReset(request.contract_id);
+        return 1;
       case 'confirm':
         return this.confirm(request.saga_ids);
       case 'availability':

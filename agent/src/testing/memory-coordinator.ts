@@ -5,7 +5,13 @@
 import type { Clock } from '@dc/shared/clock';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError } from '@dc/shared/errors';
-import { CHAIN_START, signCheckpoint, verifyRecord, type ParsedRecord } from '@dc/shared/evidence/record';
+import {
+  CHAIN_START,
+  signCheckpoint,
+  verifyRecord,
+  type ParsedRecord,
+  type RecordKind,
+} from '@dc/shared/evidence/record';
 import { signOrder, type OrderKind, type OrderSpec } from '@dc/shared/orders/order';
 import {
   FIRST_LEASE_MS_MAX,
@@ -31,6 +37,13 @@ const SPEC: OrderSpec = {
   disk_gb: 5,
   operating_system: 'debian-12',
   ssh_public_key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGm5ZzGzjnP5XrkWx0b8ZQWl0r6ZmBW0x4pY8Vf8XfWk',
+};
+
+/** What a record ends, where that is not the provisioning. */
+const WORK_OF_RECORD: Partial<Record<RecordKind, OrderKind>> = {
+  destroyed: 'destroy',
+  password_reset: 'reset_password',
+  ssh_key_rotated: 'rotate_ssh_key',
 };
 
 /** One thing to do. */
@@ -62,6 +75,8 @@ export class MemoryCoordinator implements Coordinator {
   readonly calls: string[] = [];
   /** Contracts that another agent answers for. */
   readonly elsewhere = new Set<string>();
+  /** The account keys of every renter. */
+  sealTo: string[] = [];
   ttlMs = 60_000;
   intervalMs = 30_000;
   /** Called at the start of every call; what it throws is the answer, what it waits for delays it. */
@@ -193,6 +208,11 @@ export class MemoryCoordinator implements Coordinator {
     return this.#clock.now();
   }
 
+  async requestPasswordReset(contractId: string, signal: AbortSignal): Promise<void> {
+    await this.#begin('reset', signal);
+    this.addWork('reset_password', contractId, { spec: { seal_to: this.sealTo } });
+  }
+
   async close(): Promise<void> {
     this.cutStreams();
   }
@@ -276,7 +296,7 @@ export class MemoryCoordinator implements Coordinator {
     if (kind !== 'destroyed' && epoch !== this.epochOf(contractId)) {
       return { seq, outcome: 'not_applied', code: 'LEASE_STALE' };
     }
-    const done = kind === 'destroyed' ? 'destroy' : 'provision';
+    const done = WORK_OF_RECORD[kind] ?? 'provision';
     for (const item of this.work) {
       if (item.contractId === contractId && item.kind === done) item.state = 'done';
     }
