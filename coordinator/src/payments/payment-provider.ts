@@ -165,6 +165,8 @@ export interface ProviderEvent {
   type: string;
   /** Empty where the event is none of ours to act on. */
   facts: readonly ProviderFact[];
+  /** Why an event that is ours to act on cannot be understood (an amount out of all range): for a person to see. */
+  problem?: string;
 }
 
 /** A provider at which the renter pays elsewhere. All outside calls obey `signal` and can be repeated. */

@@ -3,12 +3,13 @@
  * this list, so that none is handled that never comes.
  */
 import type Stripe from 'stripe';
-import { AppError } from '@dc/shared/errors';
+import { isAppError } from '@dc/shared/errors';
 import type { Money } from '@dc/shared/money/money';
 import type {
   DisputeFact,
   PaymentFact,
   PaymentStatus,
+  ProviderEvent,
   ProviderFact,
   RefundStatus,
 } from '../payment-provider.ts';
@@ -49,17 +50,16 @@ const READERS = {
 /** The events that we handle. */
 export const STRIPE_EVENTS = Object.keys(READERS) as (keyof typeof READERS)[];
 
-/** What an event's object says; nothing for events that we do not handle. Throws REQUEST_INVALID for a broken one. */
-export function readStripeEvent(type: string, object: unknown): ProviderFact[] {
+/** What an event's object says; nothing for events that we do not handle. */
+export function readStripeEvent(type: string, object: unknown): Pick<ProviderEvent, 'facts' | 'problem'> {
   const read = Object.hasOwn(READERS, type) ? (READERS as Record<string, Read>)[type] : undefined;
-  if (read === undefined) return [];
+  if (read === undefined) return { facts: [] };
   try {
-    return read(object as never);
+    return { facts: read(object as never) };
   } catch (error) {
-    if (error instanceof AppError) throw error;
-    throw new AppError('REQUEST_INVALID', `The object of the event ${type} cannot be read.`, {
-      cause: error,
-    });
+    // The signature holds: to refuse it would only make Stripe send it again. A person has to look at it.
+    const why = isAppError(error) ? error.message : 'Parts of it are missing.';
+    return { facts: [], problem: `The object of the event cannot be read: ${why}` };
   }
 }
 
@@ -72,8 +72,7 @@ function sessionFact(session: Stripe.Checkout.Session): PaymentFact {
   const intent = expanded(session.payment_intent);
   const taxMinor = session.total_details?.amount_tax ?? 0;
   const currency = session.currency ?? '';
-  const amount =
-    session.amount_total === null ? null : fromMinorUnits(session.amount_total - taxMinor, currency);
+  const amount = session.amount_total === null ? null : readAmount(session.amount_total - taxMinor, currency);
   return {
     about: 'payment',
     refs: {
@@ -84,7 +83,7 @@ function sessionFact(session: Stripe.Checkout.Session): PaymentFact {
     },
     status: sessionStatus(session, intent),
     amount,
-    taxE9s: taxMinor === 0 ? 0n : fromMinorUnits(taxMinor, currency).amountE9s,
+    taxE9s: taxMinor === 0 ? 0n : (readAmount(taxMinor, currency)?.amountE9s ?? 0n),
     reason: session.status === 'expired' ? 'The checkout was not finished in time.' : null,
   };
 }
@@ -109,7 +108,7 @@ export function readIntent(intent: Stripe.PaymentIntent): ProviderFact[] {
     chargeRef: idOf(intent.latest_charge),
   };
   const fact = { about: 'payment' as const, refs, reason: null };
-  const amount = fromMinorUnits(
+  const amount = readAmount(
     intent.status === 'requires_capture' ? intent.amount_capturable : intent.amount,
     intent.currency,
   );
@@ -202,6 +201,16 @@ function readWarning(warning: Stripe.Radar.EarlyFraudWarning): ProviderFact[] {
       evidenceDueAt: null,
     },
   ];
+}
+
+/** What was paid, or null where it is no amount that can be. */
+function readAmount(amount: number, currency: string): Money | null {
+  try {
+    return fromMinorUnits(amount, currency);
+  } catch (error) {
+    if (isAppError(error)) return null;
+    throw error;
+  }
 }
 
 const NOTHING: Money = { amountE9s: 0n, currency: 'USD' };

@@ -145,7 +145,7 @@ class StripePayments implements OnlinePayments {
     const { id, type, data } = event;
     if (typeof id !== 'string' || typeof type !== 'string' || typeof data?.object !== 'object')
       throw new AppError('REQUEST_INVALID', 'This is no event of Stripe.');
-    return { id, type, facts: readStripeEvent(type, data.object) };
+    return { id, type, ...readStripeEvent(type, data.object) };
   }
 
   async fetchTruth(refs: PaymentRefs, signal: AbortSignal): Promise<readonly ProviderFact[]> {

@@ -75,6 +75,11 @@ export class StripeStandIn {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  /** As Stripe does after a day. */
+  forgetIdempotencyKeys(): void {
+    this.#kept.clear();
+  }
+
   /** From here on each event is delivered as it happens, once. */
   deliverTo(deliver: Deliver | null): void {
     this.#deliver = deliver;
