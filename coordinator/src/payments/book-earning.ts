@@ -15,6 +15,7 @@ import {
   insertCredits,
   insertEarning,
   insertReleases,
+  NO_TIME,
   updateEarning,
   type EarningContract,
   type EarningRow,
@@ -211,5 +212,3 @@ function setsOf({ contract, before, judgement, step }: Decision, now: number) {
   }));
   return { sets, releases, credits };
 }
-
-const NO_TIME = { from_at: null, to_at: null, proved_ms: 0, first_proof: null, last_proof: null };

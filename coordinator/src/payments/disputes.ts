@@ -17,6 +17,7 @@ import {
   disputeWon,
   type DisputeSource,
 } from './ledger-dispute.ts';
+import { insertReversal } from './earning-store.ts';
 import { balanceOf, moneyOfContract } from './ledger-store.ts';
 import { accounts } from './ledger.ts';
 import type { DisputeFact } from './payment-provider.ts';
@@ -275,6 +276,12 @@ async function lose({ context, trx, row }: Case): Promise<void> {
             : { pubkey: contract.provider_pubkey, amount: money(fromProviderE9s) },
       }),
     );
+    if (contract !== null && fromProviderE9s > 0n)
+      await insertReversal(trx, contract, {
+        cause: `dispute:${row.id}:lost`,
+        amountE9s: fromProviderE9s,
+        at: context.clock.now(),
+      });
   }
   if (contract === null || isTerminal(contract.state)) return;
   await moveContract(context, trx, contract, {

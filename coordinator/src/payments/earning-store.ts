@@ -113,6 +113,26 @@ export async function insertReleases(
       .execute();
 }
 
+/** What a lost dispute took back of what a provider had earned: less is owed, for the payout after next as well. */
+export function insertReversal(
+  trx: Transaction,
+  contract: Pick<ContractRow, 'id' | 'provider_pubkey' | 'currency'>,
+  { cause, amountE9s, at }: { cause: string; amountE9s: bigint; at: number },
+): Promise<void> {
+  const { id: contract_id, provider_pubkey, currency } = contract;
+  const row = { ...{ cause, contract_id, provider_pubkey, currency, at }, ...NO_TIME };
+  return insertReleases(trx, [{ ...row, amount_e9s: -amountE9s, kind: 'reversal', payout_id: null }]);
+}
+
+/** Of a release that is not for time. */
+export const NO_TIME = {
+  from_at: null,
+  to_at: null,
+  proved_ms: 0,
+  first_proof: null,
+  last_proof: null,
+};
+
 export async function insertCredits(trx: Transaction, rows: readonly CreditsTable[]): Promise<void> {
   if (rows.length > 0)
     await trx

@@ -1,134 +1,116 @@
 /**
- * Recomputes the whole ledger in bigints, trusting neither the database's triggers nor its sums: for
- * `dc-coordinator admin ledger verify`, and for the day when somebody wrote to the file with another program.
+ * Recomputes the whole ledger in bigints, trusting neither the database's triggers nor its sums, and holds it against
+ * everything else that speaks of money, and against the evidence: for `dc-coordinator admin ledger verify`, and for
+ * the day when somebody wrote to the file with another program.
  */
 import { sql } from 'kysely';
 import type { Database, Reader } from '../database/database.ts';
+import { problemOfContract } from './verify-contract.ts';
+import { Balances, isOfContract, problemOfSet, type RawSet } from './verify-set.ts';
+import { nextContracts, readBooks, readOtherSets } from './verify-store.ts';
 
 /** How much was checked, and the first thing that does not add up. */
 export interface LedgerVerdict {
   sets: number;
   postings: number;
-  /** One sentence that names the set, contract or account; null when everything adds up. */
+  /** One sentence that names the set, contract, account or record; null when everything adds up. */
   firstProblem: string | null;
 }
 
-/** Sets read at once: memory stays flat except for one balance an account. */
-const PAGE_SETS = 500;
+/** Read at once: memory stays flat except for one balance for each provider, wallet, dispute and payout. */
+const PAGE_CONTRACTS = 500;
+const PAGE_SETS = 1000;
 
-interface SetWithPostings {
-  id: string;
-  cause: string;
-  kind: string;
-  contractId: string | null;
-  currency: string;
-  isSealed: boolean;
-  postings: { account: string; amountE9s: bigint; currency: string }[];
-}
-
-/** Reads everything once, in one snapshot. Time and memory grow with the ledger. */
-export function verifyLedger(database: Database): Promise<LedgerVerdict> {
+/**
+ * Reads everything once, in one snapshot. Time grows with the ledger. With `proofMs` (how long a record proves) what
+ * was released and credited is judged again from the records.
+ */
+export function verifyLedger(database: Database, proofMs: number | null = null): Promise<LedgerVerdict> {
   return database.snapshot(async (reader) => {
-    const totals = new Totals();
     const verdict: LedgerVerdict = { sets: 0, postings: 0, firstProblem: null };
-    for (
-      let page = await readPage(reader, '');
-      page.length > 0;
-      page = await readPage(reader, page.at(-1)?.id ?? '')
-    ) {
+    const shared = new Balances();
+    const count = (set: RawSet): void => {
+      verdict.sets += 1;
+      verdict.postings += set.postings.length;
+      for (const posting of set.postings) if (!isOfContract(posting.account)) shared.add(posting);
+    };
+    await eachContract(reader, proofMs, (sets, problem) => {
+      for (const set of sets) count(set);
+      verdict.firstProblem ??= problem;
+    });
+    for (let afterId: string | null = ''; afterId !== null;) {
+      const page = await readOtherSets(reader, afterId, PAGE_SETS);
       for (const set of page) {
-        verdict.sets += 1;
-        verdict.postings += set.postings.length;
+        count(set);
         verdict.firstProblem ??= problemOfSet(set);
-        totals.add(set);
       }
+      afterId = page.at(-1)?.id ?? null;
     }
-    verdict.firstProblem ??= totals.firstProblem() ?? (await problemOfStrays(reader));
+    verdict.firstProblem ??=
+      shared.firstProblem() ?? (await problemOfPayouts(reader, shared)) ?? (await problemOfStrays(reader));
     return verdict;
   });
 }
 
-async function readPage(reader: Reader, afterId: string): Promise<SetWithPostings[]> {
-  const sets = await reader
-    .selectFrom('ledger_sets as s')
-    .leftJoin('ledger_seals as seal', 'seal.set_id', 's.id')
-    .select(['s.id', 's.cause', 's.kind', 's.contract_id', 's.currency', 'seal.set_id as seal'])
-    .where('s.id', '>', afterId)
-    .orderBy('s.id')
-    .limit(PAGE_SETS)
-    .execute();
-  if (sets.length === 0) return [];
-  const postings = await reader
-    .selectFrom('ledger_postings')
-    .select(['set_id', 'account', 'amount_e9s', 'currency'])
-    .where('set_id', '>', afterId)
-    .where('set_id', '<=', sets.at(-1)?.id ?? afterId)
-    .execute();
-  const bySet = Map.groupBy(postings, (posting) => posting.set_id);
-  return sets.map((set) => ({
-    id: set.id,
-    cause: set.cause,
-    kind: set.kind,
-    contractId: set.contract_id,
-    currency: set.currency,
-    isSealed: set.seal !== null,
-    postings: (bySet.get(set.id) ?? []).map(({ account, amount_e9s, currency }) => ({
-      account,
-      amountE9s: amount_e9s,
-      currency,
-    })),
-  }));
+async function eachContract(
+  reader: Reader,
+  proofMs: number | null,
+  take: (sets: readonly RawSet[], problem: string | null) => void,
+): Promise<void> {
+  let afterId = '';
+  for (;;) {
+    const lastId = (await nextContracts(reader, afterId, PAGE_CONTRACTS)).at(-1);
+    if (lastId === undefined) return;
+    for (const books of await readBooks(reader, { afterId, lastId, withEvidence: proofMs !== null }))
+      take(books.sets, problemOfContract(books, proofMs));
+    afterId = lastId;
+  }
 }
 
-function problemOfSet(set: SetWithPostings): string | null {
-  const name = `The set ${set.id} (${set.cause})`;
-  if (set.postings.some((posting) => typeof posting.amountE9s !== 'bigint'))
-    return `${name} has an amount that is no integer.`;
-  if (!set.isSealed) return `${name} has no seal.`;
-  if (set.postings.length < 2) return `${name} has ${set.postings.length} postings.`;
-  const foreign = set.postings.find((posting) => posting.currency !== set.currency);
-  if (foreign !== undefined) return `${name} mixes ${set.currency} and ${foreign.currency}.`;
-  const sum = set.postings.reduce((total, posting) => total + posting.amountE9s, 0n);
-  if (sum !== 0n) return `${name} sums to ${sum} instead of 0.`;
-  const stray = set.postings.find(
-    ({ account }) => isOfContract(account) && !account.endsWith(`:${set.contractId ?? ''}`),
-  );
-  if (stray !== undefined) return `${name} posts to ${stray.account}, which is not its contract's.`;
+/** What a payout says is what its releases and its account say; what nobody paid is what providers are owed. */
+async function problemOfPayouts(reader: Reader, shared: Balances): Promise<string | null> {
+  const sums = new Map<string, bigint>();
+  const add = (name: string, amountE9s: bigint): void =>
+    void sums.set(name, (sums.get(name) ?? 0n) + amountE9s);
+  let afterSeq = 0;
+  for (;;) {
+    const { rows } = await sql<{
+      seq: number;
+      provider_pubkey: string;
+      currency: string;
+      amount_e9s: bigint;
+      payout_id: string | null;
+    }>`select seq, provider_pubkey, currency, amount_e9s, payout_id from releases
+        where seq > ${afterSeq} order by seq limit ${10 * PAGE_SETS}`.execute(reader);
+    for (const row of rows) add(row.payout_id ?? `${row.provider_pubkey} in ${row.currency}`, row.amount_e9s);
+    const last = rows.at(-1);
+    if (last === undefined) break;
+    afterSeq = last.seq;
+  }
+  const payouts = await reader
+    .selectFrom('payouts')
+    .select(['id', 'provider_pubkey', 'currency', 'amount_e9s', 'state'])
+    .orderBy('id')
+    .execute();
+  for (const { id, currency, amount_e9s: amountE9s, state } of payouts) {
+    const name = `The payout ${id} (${state})`;
+    const paidFor = sums.get(id) ?? 0n;
+    if (paidFor !== (state === 'failed' ? 0n : amountE9s))
+      return `${name} is of ${amountE9s}, and its releases sum to ${paidFor}.`;
+    const inFlight = shared.of(`payout_in_flight:${id}`, currency);
+    if (inFlight !== (state === 'requested' || state === 'sent' ? amountE9s : 0n))
+      return `${name} is of ${amountE9s}, and ${inFlight} is in flight.`;
+  }
+  const paid = new Set(payouts.map(({ id }) => id));
+  const owed = shared.ofKind('provider_payable');
+  for (const [name, unpaid] of sums) {
+    if (paid.has(name)) continue;
+    if (!name.includes(' in ')) return `There are releases of the payout ${name}, which does not exist.`;
+    const payable = owed.get(name) ?? 0n;
+    if (payable !== unpaid)
+      return `The provider ${name} is owed ${payable}, and its unpaid releases sum to ${unpaid}.`;
+  }
   return null;
-}
-
-function isOfContract(account: string): boolean {
-  return account.startsWith('escrow:') || account.startsWith('refund_due:');
-}
-
-/** What may never have taken more from a contract's escrow than the first of them put in. */
-const KINDS_OF_ESCROW: readonly string[] = ['payment_received', 'released_to_provider', 'refund_decided'];
-
-/** Adds up, over all sets, the accounts that belong to contracts. */
-class Totals {
-  readonly #balances = new Map<string, bigint>();
-  /** Paid less released less refunded, for each escrow account. */
-  readonly #unspent = new Map<string, bigint>();
-
-  add(set: SetWithPostings): void {
-    for (const { account, amountE9s } of set.postings) {
-      if (!isOfContract(account)) continue;
-      const name = `${account} in ${set.currency}`;
-      this.#balances.set(name, (this.#balances.get(name) ?? 0n) + amountE9s);
-      if (!account.startsWith('escrow:') || !KINDS_OF_ESCROW.includes(set.kind)) continue;
-      this.#unspent.set(name, (this.#unspent.get(name) ?? 0n) + amountE9s);
-    }
-  }
-
-  firstProblem(): string | null {
-    for (const [account, balance] of this.#balances) {
-      if (balance < 0n) return `The account ${account} is at ${balance}, below zero.`;
-    }
-    for (const [account, unspent] of this.#unspent) {
-      if (unspent < 0n) return `From ${account}, ${-unspent} more was released and refunded than was paid.`;
-    }
-    return null;
-  }
 }
 
 /** Rows that belong to no set: only another program, without foreign keys, can have made them. */

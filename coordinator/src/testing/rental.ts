@@ -170,6 +170,7 @@ export async function settledMoney(market: Market, id: string) {
   const money = await moneyOf(market, id);
   expect(money.released + money.refunded).toBe(money.paid);
   expect(money.escrow).toBe(0n);
-  expect((await verifyLedger(market.coordinator.context.db)).firstProblem).toBeNull();
+  const { db, config } = market.coordinator.context;
+  expect((await verifyLedger(db, config.earning.proofMs)).firstProblem).toBeNull();
   return { paid: money.paid, released: money.released, refunded: money.refunded };
 }
