@@ -20,6 +20,7 @@ import { sshLoginProbe } from './guest-access/ssh-login-probe.ts';
 import { HealthLoop, type Look } from './health/health-loop.ts';
 import { probeSshOn } from './health/probe-ssh.ts';
 import { readBanner } from './health/read-banner.ts';
+import { historyTurn } from './journal/history-loop.ts';
 import type { Journal } from './journal/journal.ts';
 import { openJournal, type OpenOptions } from './journal/open-journal.ts';
 import type { BackoffLimits } from './lib/backoff.ts';
@@ -332,6 +333,7 @@ function makeLoops(opened: Opened, parts: LoopedParts, { onWork, onOutbox, ...nu
     loop('returns', returnTurn(shared), DELIVERY, nudges.returns),
     loop('backend', parts.observer.turn, PATIENT),
     loop('health', health.turn, PATIENT),
+    loop('history', historyTurn({ ...shared, historyMs: config.limits.historyMs }), PATIENT),
     loop('watchdog', watchdog, PATIENT),
   ];
 }

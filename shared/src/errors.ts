@@ -379,6 +379,11 @@ export const ERRORS = {
     'The record is about a contract that is not this agent’s.',
     'Report only your own contracts.',
   ),
+  RECORD_UNPROVED: row(
+    'conflict',
+    'The record does not prove what it says.',
+    'It is kept as evidence and has no effect. Only an agent on the backend that the instance was made on can prove it gone.',
+  ),
   RECORD_CONTRADICTS: row(
     'conflict',
     'The record does not fit the state of the contract.',
@@ -471,6 +476,11 @@ export const ERRORS = {
     'denied',
     'The object at the backend does not carry this provider’s seal.',
     'It is left alone. Look at it by hand.',
+  ),
+  PROVISIONER_CERTIFICATE_CHANGED: row(
+    'denied',
+    'The backend shows another TLS certificate than the one that is pinned.',
+    'If you renewed it, put its SHA-256 fingerprint into the configuration; otherwise somebody stands between.',
   ),
   PROVISIONER_EXHAUSTED: row(
     'exhausted',

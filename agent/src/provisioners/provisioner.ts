@@ -133,6 +133,11 @@ export interface Fingerprint {
   readonly why: string;
   /** Null where the backend does not say. */
   readonly freeCapacity: FreeCapacity | null;
+  /**
+   * Tells this backend (cluster, project, machine) from every other one, where several agents can work on it: their
+   * room is then counted once. At most 128 characters, no secret.
+   */
+  readonly backendId?: string;
 }
 
 /** What the backend holds. Only with `complete` does a missing instance say anything at all. */
@@ -167,6 +172,12 @@ export interface Provisioner {
   /** The driver's name in the configuration and in handles. */
   readonly kind: string;
   readonly capabilities: Capabilities;
+  /**
+   * The name of the backend itself: the same for every agent that works on it, over restarts and new set-ups, and for
+   * no other backend. Left out where the driver knows none; what another agent made there can then be found by its
+   * seal, but not proved gone by its absence.
+   */
+  readonly backendId?: string;
 
   /**
    * What work on such an instance competes for: a storage, a project. So many contracts as the configuration allows
@@ -227,3 +238,7 @@ export interface Provisioner {
   /** Lets go of sockets, timers and processes. Instances stay at the backend. Idempotent; nothing may follow it. */
   close(): Promise<void>;
 }
+
+/** How records name the backend; nothing where its driver does not. */
+export const backendOf = ({ backendId }: Pick<Provisioner, 'backendId'>): { backend_id?: string } =>
+  backendId === undefined ? {} : { backend_id: backendId };

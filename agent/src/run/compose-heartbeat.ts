@@ -6,7 +6,7 @@ import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import { readState, toAvailability } from '../availability/availability.ts';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { JournalReader, UnaccountedInstance } from '../journal/journal.ts';
-import type { FreeCapacity, Provisioner } from '../provisioners/provisioner.ts';
+import { backendOf, type FreeCapacity, type Provisioner } from '../provisioners/provisioner.ts';
 import { contractsInQuestion } from '../orphans/find-unaccounted.ts';
 import type { ContractRunner } from '../reconcile/contract-runner.ts';
 import type { BackendObserver } from './observe-backend.ts';
@@ -24,7 +24,7 @@ const CAPACITY_LIFE_MS = 180_000;
 
 export interface HeartbeatWords {
   readonly journal: JournalReader;
-  readonly provisioner: Pick<Provisioner, 'kind' | 'capabilities'>;
+  readonly provisioner: Pick<Provisioner, 'kind' | 'capabilities' | 'backendId'>;
   readonly observer: Pick<BackendObserver, 'of' | 'fingerprint' | 'lookedAt' | 'presentContracts'>;
   readonly runner: Pick<ContractRunner, 'explainBlocked'>;
   readonly coordinator: Pick<Coordinator, 'serverNow'>;
@@ -46,7 +46,12 @@ export function composeHeartbeat(words: HeartbeatWords): WireHeartbeat {
   return {
     version,
     journal_id: journal.journalId,
-    capabilities: { provisioner: provisioner.kind, ...provisioner.capabilities, ...describeTrouble(journal) },
+    capabilities: {
+      provisioner: provisioner.kind,
+      ...backendOf(provisioner),
+      ...provisioner.capabilities,
+      ...describeTrouble(journal),
+    },
     ...(fingerprint === null ? {} : { healthy: fingerprint.healthy }),
     ...describeCapacity(words, fingerprint?.freeCapacity ?? null),
     ...(draining ? { draining } : {}),
@@ -69,6 +74,7 @@ function describeCapacity(
   const seenAt = coordinator.serverNow() - ageMs;
   const statement = {
     environment,
+    backend: observer.fingerprint?.backendId ?? null,
     seen_at: toTime(seenAt),
     expires_at: toTime(seenAt + CAPACITY_LIFE_MS),
     cpu: free.cpu,

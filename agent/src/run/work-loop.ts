@@ -18,6 +18,7 @@ import type { ContractRunner, LeasedOrder } from '../reconcile/contract-runner.t
 import { hasMadeNothing } from '../sagas/order-answer.ts';
 import type { Contact } from './contact.ts';
 import { decideDecline, type Conditions } from './decide-decline.ts';
+import { decideTakeover, type Here } from './decide-takeover.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 import { describeHeld } from './held-evidence.ts';
 import { assertNewEpoch, readOrder } from './read-order.ts';
@@ -45,6 +46,8 @@ export interface WorkParts {
   /** How many orders are held at once, done or waiting: the next is there when a place is free. At least 1. */
   readonly backlog: number;
   readonly conditions: () => Conditions;
+  /** What is known here of a contract's instance. */
+  readonly here: (contractId: string) => Here;
   readonly isStreamUp: () => boolean;
   /** Called when orders were handed back. */
   readonly onReturn: () => void;
@@ -147,12 +150,13 @@ export class WorkLoop {
     for (const leased of taken) {
       const { order } = leased;
       const view = journal.contract(order.contractId);
-      const decline = decideDecline(order.kind, view, now);
+      const takeover = decideTakeover(order.payload, view, this.#parts.here(order.contractId));
+      const decline = takeover ?? decideDecline(order.kind, view, now);
       if (decline === null) {
         accepted.push(leased);
         continue;
       }
-      const nothingMade = view === null || hasMadeNothing(view, null);
+      const nothingMade = takeover === null && (view === null || hasMadeNothing(view, null));
       journal.write('order.declined', (writer) => {
         writer.saveOrder(order);
         writer.returnOrder(order, { ...decline, nothingMade, at: Math.round(clock.now()) });

@@ -1,6 +1,6 @@
 /** Makes the instance of a paid contract: choose names → create → wait for SSH → report `provisioned`. */
 import { toHex } from '@dc/shared/ids';
-import type { Instance } from '../provisioners/provisioner.ts';
+import { backendOf, type Instance } from '../provisioners/provisioner.ts';
 import { destroyUnreported } from './destroy-unreported.ts';
 import type { ReturnCode } from '../journal/journal.ts';
 import { defineSaga, type SagaDefinition, type StageTiming } from './saga.ts';
@@ -70,6 +70,7 @@ export function provisionInstance(parts: SagaParts): SagaDefinition {
         kind: 'provisioned',
         data: {
           handle_id: handle.id,
+          ...backendOf(provisioner),
           access: { host, port, user, host_key_fingerprint: ssh.hostKeyFingerprint, host_key: ssh.hostKey },
           stages: stages.map(describeStage),
         },

@@ -10,7 +10,7 @@
  * the next look at the backend, and the same tombstone stands for it (plan-steps.ts).
  */
 import { AppError } from '@dc/shared/errors';
-import type { Handle } from '../provisioners/provisioner.ts';
+import { backendOf, type Handle } from '../provisioners/provisioner.ts';
 import { defineSaga, type SagaDefinition, UNTIL_IT_WORKS } from './saga.ts';
 import type { ReleaseInput } from './saga-inputs.ts';
 import type { SagaParts } from './saga-parts.ts';
@@ -63,6 +63,7 @@ export function releaseInstance(parts: SagaParts): SagaDefinition {
           reason: input.tombstone.reason,
           never_existed: outputs.find.length === 0 && !input.wasBegun,
           handle_ids: outputs.find.map(({ id }) => id),
+          ...backendOf(provisioner),
           evidence,
         },
         instance: { phase: 'destroyed', handle: input.known ?? outputs.find[0] ?? null, ssh: null },

@@ -21,6 +21,7 @@ import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { distrustCapacity } from './agent-capacity.ts';
 import { moveReservation } from './reservations.ts';
 import { routeOne } from './route-work.ts';
+import { predecessorOf } from './successors.ts';
 import { readTombstone } from './tombstone.ts';
 import {
   findLiveWork,
@@ -73,7 +74,10 @@ async function leaseOne(
   const epoch = item.contract.epoch + 1;
   // What was said while nobody was there is over.
   const isFirst = work.kind === 'provision' && item.contract.agent_key === null;
-  const bound = { epoch, agent_key: agent.publicKey, ...(isFirst ? { last_error: null } : {}) };
+  // Whoever takes over destroys, and is not bound: the next agent of the pool may know better.
+  const predecessor = await predecessorOf(trx, work, agent.publicKey);
+  const agentKey = predecessor?.agent ?? agent.publicKey;
+  const bound = { epoch, agent_key: agentKey, ...(isFirst ? { last_error: null } : {}) };
   const contract =
     work.kind === 'provision' && item.contract.state === 'accepted'
       ? await moveContract(context, trx, item.contract, {
@@ -89,13 +93,13 @@ async function leaseOne(
   await updateWork(trx, work.id, {
     state: 'leased',
     leased_by: agent.publicKey,
-    agent_key: agent.publicKey,
+    agent_key: agentKey,
     epoch,
     lease_expires_at: expiresAt,
   });
   return {
     order_id: work.id,
-    order: signedOrder(context, contract, { work, spec }, agent.publicKey),
+    order: signedOrder(context, contract, { work, spec, predecessor }, agent.publicKey),
     contract_id: contract.id,
     kind: work.kind as OrderKind,
     epoch,
@@ -104,10 +108,17 @@ async function leaseOne(
   };
 }
 
+/** What an order is made of beside its contract. */
+interface OrderParts {
+  work: WorkRow;
+  spec: OrderPayload['spec'];
+  predecessor: OrderPayload['predecessor'];
+}
+
 function signedOrder(
   context: Context,
   contract: ContractRow,
-  { work, spec }: { work: WorkRow; spec: OrderPayload['spec'] },
+  { work, spec, predecessor }: OrderParts,
   agentKey: string,
 ): string {
   const { key } = context; // Once: a rotation may begin at any moment.
@@ -126,6 +137,7 @@ function signedOrder(
     environment: context.config.environment,
     ...(spec === undefined ? {} : { spec }),
     ...(tombstone === null ? {} : { tombstone }),
+    ...(predecessor === undefined ? {} : { predecessor }),
   };
   return signOrder(order, key);
 }

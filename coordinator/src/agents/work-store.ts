@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { WorkTable } from '../database/tables-spine.ts';
+import { isLeftBehind } from './successors.ts';
 import { hasRoom, isOnline, isOpen, sizeOf, type Presence } from '../offerings/pool-room.ts';
 
 export type WorkRow = WorkTable;
@@ -102,6 +103,7 @@ export function listLeasable(reader: Reader, worker: Worker, limit: number): Pro
     .where((where) =>
       where.or([
         where('agent_key', '=', worker.agentKey),
+        isLeftBehind(worker.now),
         where.and([
           where('agent_key', 'is', null),
           where.or([where('kind', '<>', 'provision'), mayBegin(worker)]),

@@ -10,6 +10,7 @@ import type { OrderKind } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireRecordResult } from '@dc/shared/wire/agent';
 import { isCredentialKind, type CredentialKind } from '@dc/shared/wire/contract';
+import { isSuccessor, provesAbsence } from '../agents/successors.ts';
 import { finishWork } from '../agents/work-service.ts';
 import { moveContract, releaseContract } from '../contracts/contract-service.ts';
 import { readAccess, readFailure } from '../contracts/reported-facts.ts';
@@ -45,7 +46,8 @@ export async function applyRecord(
 ): Promise<Outcome> {
   if (record.environment !== context.config.environment) return notApplied('RECORD_FOREIGN');
   if (record.kind === 'availability') return noteAvailability(context, trx, agent, record);
-  if (!(await isOwnContract(trx, record.contract_id, agent))) return notApplied('RECORD_FOREIGN');
+  if (!(await isOwnContract(trx, record.contract_id, agent)))
+    return applyAsSuccessor(context, trx, agent, record);
   const effect = EFFECTS[record.kind];
   if (effect === null) return APPLIED;
   const contract = await findContract(trx, record.contract_id);
@@ -75,6 +77,20 @@ async function noteAvailability(
     })
     .execute();
   return APPLIED;
+}
+
+/** Only the destruction of what a revoked agent left is anybody else's to report, with its proof. */
+async function applyAsSuccessor(
+  context: Context,
+  trx: Transaction,
+  agent: AgentPrincipal,
+  record: RecordPayload,
+): Promise<Outcome> {
+  const contract = await findContract(trx, record.contract_id);
+  if (contract === null || record.kind !== 'destroyed') return notApplied('RECORD_FOREIGN');
+  if (!(await isSuccessor(trx, contract.id, agent))) return notApplied('RECORD_FOREIGN');
+  if (!(await provesAbsence(trx, record, contract.agent_key))) return notApplied('RECORD_UNPROVED');
+  return applyDestroyed({ context, trx, agent, contract, record });
 }
 
 /** Whether the contract is bound to this agent. Plain SQL: every record asks, and most change nothing. */

@@ -69,6 +69,8 @@ export interface OrderPayload {
   environment: string;
   spec?: OrderSpec | ResetPasswordSpec | RotateSshKeySpec;
   tombstone?: Tombstone;
+  /** With `destroy`, where another agent made the instance, which acts no more; `backend_id`: what it made it on. */
+  predecessor?: { agent: string; backend_id: string | null };
 }
 
 /** Signs an order. */

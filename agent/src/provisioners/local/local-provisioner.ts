@@ -46,6 +46,7 @@ export class LocalProvisioner implements Provisioner {
     snapshot: false,
     console: false,
   };
+  readonly backendId: string;
   readonly #context: ProvisionerContext;
   readonly #settings: LocalSettings;
   readonly #store: InstanceStore;
@@ -62,6 +63,7 @@ export class LocalProvisioner implements Provisioner {
     this.#settings = settings;
     this.#store = store;
     this.#machines = machines;
+    this.backendId = `local-${store.id}`;
   }
 
   /** Opens the state folder, finishes what a crash interrupted, and starts the servers of instances that are on. */

@@ -49,6 +49,8 @@ const FIRST_PORT = 20_000; // Nothing listens there: it only has to look like a 
 /** Everything at the backend. */
 export class MemoryBackend {
   readonly objects = new Map<string, MemoryObject>();
+  /** What distinguishes it from another backend. */
+  id = 'memory-1';
   readonly instancesMax: number;
   readonly #faults: MemoryFault[] = [];
   #nextPort = FIRST_PORT;

@@ -45,12 +45,14 @@ export class MemoryProvisioner implements Provisioner {
     snapshot: false,
     console: false,
   };
+  readonly backendId: string;
   readonly #backend: MemoryBackend;
   readonly #clock: Clock;
   readonly #sealSecret: Uint8Array;
 
   constructor(parts: MemoryProvisionerParts) {
     this.#backend = parts.backend;
+    this.backendId = parts.backend.id;
     this.#clock = parts.clock;
     this.#sealSecret = parts.sealSecret;
   }
