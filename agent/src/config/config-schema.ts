@@ -110,6 +110,13 @@ export const RawConfigSchema = Type.Object(
           minimum: 3,
           maximum: 1_000_000,
         }),
+        history_days: Type.Integer({
+          description:
+            'how long the journal keeps how contracts came to their end, in days; tombstones and records stay',
+          default: 90,
+          minimum: 7,
+          maximum: 3_650,
+        }),
       },
       closed,
     ),
@@ -142,6 +149,7 @@ export interface Config {
     readonly sshTimeoutMs: number;
     readonly diskFreeBytes: number;
     readonly destructionsPerHour: number;
+    readonly historyMs: number;
   };
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }

@@ -61,6 +61,7 @@ describe('the configuration that set-up writes', () => {
         sshTimeoutMs: 300_000,
         diskFreeBytes: 200_000_000,
         destructionsPerHour: 3,
+        historyMs: 90 * 86_400_000,
       },
       logLevel: 'info',
     });

@@ -142,6 +142,7 @@ function toConfig(raw: RawConfig, file: string): Config {
       sshTimeoutMs: raw.limits.ssh_timeout_s * 1000,
       diskFreeBytes: raw.limits.disk_free_mb * 1_000_000,
       destructionsPerHour: raw.limits.destructions_per_hour,
+      historyMs: raw.limits.history_days * 86_400_000,
     },
     logLevel: raw.log.level,
   };

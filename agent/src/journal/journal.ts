@@ -236,6 +236,12 @@ export interface JournalWriter {
   saveRelease(release: AskedRelease): void;
   /** Lets these waiting releases go on, and forgets what was counted until now. Returns how many waited. */
   confirmReleases(sagaIds: readonly string[], at: number): number;
+  /**
+   * Lets go of how up to `limit` contracts came to their end, where that was before `before` and everybody has been
+   * told. Their tombstones, epochs, ends of sagas and instances stay, so that every order is answered as before; their
+   * records stay too. Returns how many contracts there were: less than `limit` where none is left.
+   */
+  forgetHistory(before: number, limit: number): number;
   saveUnaccounted(instance: UnaccountedInstance): void;
   removeUnaccounted(id: string): void;
   setFact(name: string, value: string): void;

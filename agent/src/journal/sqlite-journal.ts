@@ -2,6 +2,7 @@
 import { hashJws } from '@dc/shared/crypto/jws';
 import { CHAIN_START } from '@dc/shared/evidence/record';
 import type { Database } from 'better-sqlite3';
+import { ENDED_LONG_AGO, FORGET } from './forget-history.ts';
 import type { OpenOptions } from './open-journal.ts';
 import type {
   AskedRelease,
@@ -19,7 +20,7 @@ import type {
 } from './journal.ts';
 import type { SagaEvent } from './saga-event.ts';
 import { translateError } from './sqlite-error.ts';
-import { SqliteReader } from './sqlite-reader.ts';
+import { LIVE, SqliteReader } from './sqlite-reader.ts';
 import { StatementCache } from './statement-cache.ts';
 
 /** Made by `openJournal` only. */
@@ -205,6 +206,15 @@ class SqliteWriter implements JournalWriter {
          WHERE allowed_at IS NULL AND saga_id IN (SELECT value FROM json_each(:sagaIds))`,
       )
       .run({ at, sagaIds: JSON.stringify(sagaIds) }).changes;
+  }
+
+  forgetHistory(before: number, limit: number): number {
+    const rows = this.#statements.prepare(ENDED_LONG_AGO(LIVE)).all({ before, limit }) as {
+      contract_id: string;
+    }[];
+    const contractIds = JSON.stringify(rows.map((row) => row.contract_id));
+    if (rows.length > 0) for (const sql of FORGET) this.#statements.prepare(sql).run({ contractIds });
+    return rows.length;
   }
 
   saveUnaccounted(instance: UnaccountedInstance): void {

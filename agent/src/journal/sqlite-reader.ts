@@ -90,8 +90,8 @@ const WINDOW = `
        AND s.outcome = 'reported' AND s.finished_at <= :since
      )) AS held`;
 
-// An order waits for its answer until a saga has reported under its epoch, or it is handed back.
-const LIVE = `
+/** SQL: whether the contract of a row `o` is live. An order waits until a saga has reported under its epoch, or it is handed back. */
+export const LIVE = `
   EXISTS (SELECT 1 FROM sagas s WHERE s.contract_id = o.contract_id AND s.outcome IS NULL)
   OR EXISTS (SELECT 1 FROM instances i WHERE i.contract_id = o.contract_id AND i.phase <> 'destroyed')
   OR EXISTS (

@@ -52,6 +52,7 @@ export class Installation {
         sshTimeoutMs: 60_000,
         diskFreeBytes: 0,
         destructionsPerHour: 3,
+        historyMs: 90 * 86_400_000,
         ...limits,
       },
       logLevel: 'info',

@@ -2,42 +2,12 @@
 import { hashJws } from '@dc/shared/crypto/jws';
 import { CHAIN_START } from '@dc/shared/evidence/record';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ChainPlace, Journal, JournalWriter, SagaView, UnaccountedInstance } from '../journal.ts';
+import type { Journal, JournalWriter, UnaccountedInstance } from '../journal.ts';
 import type { StepEvent } from '../saga-event.ts';
 import { aLease, anOrder, CONTRACT_ID, NOON } from './builders.ts';
+import { appendRecord, aSaga, started } from './saga-rows.ts';
 
 const OTHER_CONTRACT = '01976f00-0000-7000-8000-0000000000c2';
-
-const aSaga = (wish: Partial<SagaView> = {}): Omit<SagaView, 'finished' | 'events'> => ({
-  sagaId: 'saga-1',
-  contractId: CONTRACT_ID,
-  name: 'provision-instance',
-  version: 1,
-  orderId: 'order-provision-00c1',
-  input: { spec: { cpu: 1 } },
-  createdAt: NOON,
-  ...wish,
-});
-
-const started = (wish: Partial<StepEvent> = {}): StepEvent => ({
-  sagaId: 'saga-1',
-  step: 'create',
-  event: 'started',
-  attempt: 1,
-  at: NOON,
-  data: null,
-  ...wish,
-});
-
-/** Appends a record whose JWS is as good as signed: the journal does not look into it. */
-const appendRecord = (writer: JournalWriter, agentKey = 'a', contractId = CONTRACT_ID): ChainPlace => {
-  let seen: ChainPlace | undefined;
-  writer.appendRecord({ agentKey, contractId, kind: 'provisioned', epoch: 1, at: NOON }, (place) => {
-    seen = place;
-    return `record ${String(place.seq)} of ${agentKey} after ${place.prev}`;
-  });
-  return seen!;
-};
 
 /** Declares the suite. `open` gives an empty journal; the suite closes it. */
 export function describeJournal(name: string, open: () => Promise<Journal>): void {
