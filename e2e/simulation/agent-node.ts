@@ -275,6 +275,7 @@ export class AgentNode {
         sshTimeoutMs: 30_000,
         diskFreeBytes: 0,
         destructionsPerHour,
+        historyMs: 90 * 86_400_000,
       },
       logLevel: 'info',
     };
