@@ -59,15 +59,23 @@ describe('dc-coordinator --help', () => {
     '',
     'serve',
     'migrate',
+    'doctor',
     'admin',
     'admin ledger',
     'admin ledger verify',
+    'admin ledger export',
     'admin grant-admin',
     'admin stats',
+    'admin stripe',
+    'admin stripe setup',
     'admin key',
     'admin key status',
     'admin key rotate',
     'admin key retire',
+    'admin safe-mode',
+    'admin safe-mode status',
+    'admin safe-mode enter',
+    'admin safe-mode resolve',
   ])('of "%s" reads as it did', async (command) => {
     const { exitCode, out } = await run(...command.split(' ').filter((word) => word !== ''), '--help');
     expect(exitCode).toBe(0);
@@ -234,5 +242,20 @@ describe('admin key', () => {
       'Every key that is there counts.\n',
     );
     expect((await run('admin', 'key', 'rotate', '--overlap', 'soon', '--config', file)).exitCode).toBe(2);
+  });
+});
+
+describe('admin safe-mode', () => {
+  it('is entered, shown and resolved, while nothing serves', async () => {
+    const file = writeConfig();
+    expect((await run('admin', 'safe-mode', 'status', '--config', file)).out).toBe('Safe mode is off.\n');
+    expect((await run('admin', 'safe-mode', 'enter', '--config', file)).out).toBe('Safe mode is on.\n');
+    const status = await run('admin', 'safe-mode', 'status', '--config', file);
+    expect(status.exitCode).toBe(1);
+    expect(status.out).toContain('nothing is sold, ordered, ended or paid');
+    expect((await run('admin', 'stats', '--config', file)).out).toContain('safe mode since');
+    expect((await run('admin', 'safe-mode', 'resolve', '--config', file)).out).toContain('Safe mode is off.');
+    const again = await run('admin', 'safe-mode', 'resolve', '--config', file);
+    expect([again.exitCode, again.out]).toEqual([0, 'Safe mode is off already.\n']);
   });
 });

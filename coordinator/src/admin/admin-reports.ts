@@ -1,9 +1,13 @@
 /** What the operator asks the database on the machine itself. Each returns the text to print. */
 import { AppError } from '@dc/shared/errors';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { findKey } from '../accounts/account-store.ts';
 import type { Database, Reader } from '../database/database.ts';
 import { rowsNeedingAttention } from '../jobs/outbox.ts';
+import { exportHead, exportSet, type ExportFormat } from '../payments/ledger-export.ts';
+import { readLedger } from '../payments/ledger-page.ts';
 import { verifyLedger } from '../payments/ledger-verify.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 
 /** A text, and whether what it says is good. */
 export interface AdminReport {
@@ -18,6 +22,26 @@ export async function reportLedger(db: Database, proofMs: number): Promise<Admin
   return firstProblem === null
     ? { text: `The ledger adds up: ${counted}.`, isGood: true }
     : { text: `The ledger does not add up (${counted}): ${firstProblem}`, isGood: false };
+}
+
+const EXPORT_PAGE_SETS = 500;
+
+/** Prints the whole ledger in `format`, in the order in which it was booked: one moment of it, and little memory. */
+export function exportLedger(
+  db: Database,
+  format: ExportFormat,
+  print: (text: string) => void,
+): Promise<void> {
+  return db.snapshot(async (reader) => {
+    print(exportHead(format));
+    for (let afterId = ''; ;) {
+      const page = await readLedger(reader, afterId, EXPORT_PAGE_SETS);
+      const last = page.at(-1);
+      if (last === undefined) return;
+      for (const set of page) print(exportSet(set, format));
+      afterId = last.id;
+    }
+  });
 }
 
 /** Makes the account of a key an admin; again is a success. Throws ACCOUNT_NOT_FOUND and KEY_REVOKED. */
@@ -57,7 +81,10 @@ export async function reportStats(reader: Reader): Promise<AdminReport> {
   const stuck = await rowsNeedingAttention(reader, STUCK_MAX);
   for (const row of stuck)
     lines.push(`needs attention: ${row.topic} ${row.key}, ${String(row.attempts)} attempts`);
-  return { text: lines.join('\n'), isGood: stuck.length === 0 };
+  const safeMode = await findSafeMode(reader);
+  if (safeMode !== null)
+    lines.push(`safe mode since ${toTimestamp(safeMode.entered_at)}: see dc-coordinator admin safe-mode status`);
+  return { text: lines.join('\n'), isGood: stuck.length === 0 && safeMode === null };
 }
 
 /** Paid orders of which it is known that nobody is there to take them. */
