@@ -4,18 +4,27 @@
  * Exit codes: 0 done, 1 a bug or a report that is not good, 2 usage or configuration, 3 the database is newer than
  * this program, 143 ended by SIGTERM. A service manager must not restart on 2 and 3.
  */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { PUBLIC_KEY_PATTERN } from '@dc/shared/crypto/public-key';
 import { AppError } from '@dc/shared/errors';
-import { grantAdmin, reportLedger, reportStats, type AdminReport } from './admin/admin-reports.ts';
+import {
+  exportLedger,
+  grantAdmin,
+  reportLedger,
+  reportStats,
+  type AdminReport,
+} from './admin/admin-reports.ts';
 import { CONFIG_FILE, loadConfig } from './config/load-config.ts';
 import type { Context } from './context.ts';
 import type { Database } from './database/database.ts';
+import { describeChecks, runDoctor } from './health/doctor.ts';
+import { addStripeCommands } from './payments/stripe/stripe-commands.ts';
 import { addKeyCommands } from './keys/key-commands.ts';
 import { createLog } from './lib/log.ts';
 import { addSafeModeCommands } from './safe-mode/safe-mode-commands.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { systemRandom } from './lib/system-random.ts';
+import { EXPORT_FORMATS, type ExportFormat } from './payments/ledger-export.ts';
 import { createCoordinator, openCurrent, openMigrated } from './wiring.ts';
 
 /** What a command is given by the process. */
@@ -70,6 +79,15 @@ function buildProgram(environment: CliEnvironment, setExit: (code: number) => vo
   addConfig(program.command('migrate'))
     .description('Brings the database up to date, and says what was applied. `serve` does so too.')
     .action((options: ConfigOption) => runMigrations(options, environment));
+  addConfig(program.command('doctor'))
+    .description('Checks the key, the database and the payment providers, and says what to do.')
+    .action(async (options: ConfigOption) => {
+      const config = loadConfig(options.config);
+      const parts = { clock: systemClock, random: systemRandom, log: createLog(config.logLevel) };
+      const checks = await runDoctor({ config, openDatabase: () => openCurrent(config, parts) });
+      for (const line of describeChecks(checks)) environment.print(line);
+      if (checks.some(({ isGood }) => !isGood)) setExit(EXIT_BUG);
+    });
   addAdmin(program, environment, setExit);
   return program;
 }
@@ -92,6 +110,12 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
     .action((options: ConfigOption) =>
       report(options, (db) => reportLedger(db, loadConfig(options.config).earning.proofMs)),
     );
+  addConfig(ledger.command('export'))
+    .description('Prints every posting: CSV for spreadsheets, or a journal for hledger.')
+    .addOption(new Option('--format <format>', 'how').choices(EXPORT_FORMATS).default('csv'))
+    .action((options: ConfigOption & { format: ExportFormat }) =>
+      withDatabase(options, (db) => exportLedger(db, options.format, environment.print)),
+    );
   addConfig(admin.command('grant-admin'))
     .description('Makes the account of a key an admin.')
     .argument('<key>', 'a public key of the account, in hex', readPublicKey)
@@ -101,6 +125,7 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
     .action((options: ConfigOption) => report(options, (db) => reportStats(db.read)));
   const print = (line: string): void => environment.print(line);
   addSafeModeCommands(admin, { print, setExit, withContext: offline(environment), addConfig });
+  addStripeCommands(admin, { print, loadConfig, addConfig });
   addKeyCommands(admin, { clock: systemClock, random: systemRandom, print, loadConfig, addConfig });
 }
 

@@ -81,7 +81,11 @@ describe('a refund by Stripe', () => {
     await db.write(async (trx) => {
       await trx.updateTable('payment_refunds').set({ state: 'planned', external_id: null }).execute();
       await trx.updateTable('refunds').set({ confirmed_at: null }).execute();
-      await trx.updateTable('outbox').set({ done_at: null, not_before_at: 0 }).where('topic', '=', 'payment.refund').execute();
+      await trx
+        .updateTable('outbox')
+        .set({ done_at: null, not_before_at: 0 })
+        .where('topic', '=', 'payment.refund')
+        .execute();
     });
     market.standIn.forgetIdempotencyKeys();
     await market.coordinator.clock.advance(5_000);

@@ -174,7 +174,7 @@ export class StripeStandIn {
     }
     try {
       const object = hit.route.run(this, hit.match?.[1] ?? '', body);
-      const name = (object)['object'];
+      const name = object['object'];
       if (typeof name === 'string' && name !== 'list') this.#note(this.#schema.checkObject(name, object));
       return { status: 200, text: JSON.stringify(object) };
     } catch (error) {
