@@ -7,6 +7,7 @@ import { AppError } from '@dc/shared/errors';
 import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { Transaction } from '../database/database.ts';
 import type { CapacitiesTable } from '../database/tables-spine.ts';
+import { peersOf } from './reservations.ts';
 
 /**
  * An agent that does not name the contracts at its backend looks at least so often: what is older was there. Too long
@@ -26,6 +27,7 @@ export interface Speaker {
 /** Room as an agent states it. */
 interface Stated {
   statement: string | null;
+  backend: string | null;
   seenAt: number;
   expiresAt: number;
   cpu: number;
@@ -56,11 +58,12 @@ export async function saveCapacity(
     await trx.deleteFrom('capacities').where('agent_key', '=', agentKey).execute();
     return before !== undefined;
   }
-  const pending = await notePresent(trx, speaker, beat);
+  const pending = await notePresent(trx, speaker, { beat, backend: stated.backend });
   const refusedAt = before?.refused_at ?? 0;
   const after: CapacitiesTableRow = {
     agent_key: agentKey,
     statement: stated.statement,
+    backend: stated.backend,
     // It had no room when it was asked for it: what it said before that was wrong.
     expires_at: stated.seenAt > refusedAt ? stated.expiresAt : 0,
     refused_at: refusedAt,
@@ -112,6 +115,7 @@ function readStated(speaker: Speaker, beat: WireHeartbeat): Stated | null {
   if (capacity === undefined) return null;
   return {
     statement: null,
+    backend: null,
     seenAt: speaker.now,
     expiresAt: speaker.now + UNSIGNED_LIFE_MS,
     cpu: capacity.cpu,
@@ -139,6 +143,7 @@ function readStatement(
   if (expiresAt > now + CAPACITY_LIFE_MS_MAX) throw invalid('it would be good for longer than ten minutes');
   return {
     statement: compact,
+    backend: statement.backend,
     seenAt: Date.parse(statement.seen_at),
     expiresAt,
     cpu: statement.cpu,
@@ -169,14 +174,17 @@ const sum = (pending: readonly Pending[], size: 'cpu' | 'memory_mb'): number =>
 async function notePresent(
   trx: Transaction,
   { agentKey, now }: Speaker,
-  { capacity_includes: includes, running_contracts: running }: WireHeartbeat,
+  { beat, backend }: { beat: WireHeartbeat; backend: string | null },
 ): Promise<Pending[]> {
+  const { capacity_includes: includes, running_contracts: running } = beat;
   const named = new Set(includes ?? running);
+  const peers = await peersOf(trx, agentKey, backend);
   const rows = await trx
     .selectFrom('reservations as r')
     .innerJoin('contracts as k', 'k.id', 'r.contract_id')
     .select([
       'r.contract_id',
+      'r.agent_key',
       'r.storage',
       'r.cpu',
       'r.memory_mb',
@@ -184,12 +192,14 @@ async function notePresent(
       'r.included',
       'k.provisioned_at',
     ])
-    .where('r.agent_key', '=', agentKey)
+    .where('r.agent_key', 'in', peers)
     .execute();
   const wasThere = ({ contract_id, provisioned_at }: (typeof rows)[number]): boolean =>
     named.has(contract_id) && (includes !== undefined || (provisioned_at ?? Infinity) <= now - SEEN_AFTER_MS);
   for (const included of [0, 1]) {
-    const changed = rows.filter((row) => row.included !== included && Number(wasThere(row)) === included);
+    const changed = rows.filter(
+      (row) => row.agent_key === agentKey && row.included !== included && Number(wasThere(row)) === included,
+    );
     for (const { contract_id: id } of changed)
       await trx.updateTable('reservations').set({ included }).where('contract_id', '=', id).execute();
   }

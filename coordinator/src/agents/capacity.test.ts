@@ -22,6 +22,7 @@ function stating(
   const seenAt = coordinator.clock.now() - ageMs;
   const statement = {
     environment: 'test',
+    backend: null,
     seen_at: new Date(seenAt).toISOString(),
     expires_at: new Date(seenAt + lifeMs).toISOString(),
     cpu: 6,
@@ -147,6 +148,20 @@ describe('Room', () => {
     const other = await addAgent(market, 'other');
     await other.beat(stating(market, other.key, { cpu: 3 }));
     expect(await rentAll(market)).toBe(2);
+  });
+
+  it('of one backend is one, however many agents of the provider state it', async () => {
+    const market = await marketWith({ backend: 'cluster-7' });
+    const other = await addAgent(market, 'other');
+    await other.beat(stating(market, other.key, { backend: 'cluster-7' }));
+    expect(await rentAll(market)).toBe(3);
+    // Neither look has seen them yet: they count against both.
+    await other.beat(stating(market, other.key, { backend: 'cluster-7' }));
+    expect(await rentAll(market)).toBe(0);
+    await market.agent.beat(stating(market, market.agent.key, { backend: 'cluster-7' }));
+    expect(await rentAll(market)).toBe(0);
+    await other.beat(stating(market, other.key, { backend: 'cluster-8' }));
+    expect(await rentAll(market)).toBe(3);
   });
 
   it('goes with the order to the agent that takes it, if that one has room', async () => {

@@ -84,14 +84,40 @@ async function fittingStorage(trx: Transaction, agentKey: string, diskGb: number
   return row?.name ?? null;
 }
 
+/** The agents of the same provider that state the room of this backend, the agent itself first. */
+export async function peersOf(trx: Transaction, agentKey: string, backend: string | null): Promise<string[]> {
+  if (backend === null) return [agentKey];
+  const rows = await trx
+    .selectFrom('capacities as c')
+    .innerJoin('agents as a', 'a.public_key', 'c.agent_key')
+    .select('c.agent_key')
+    .where('c.backend', '=', backend)
+    .where('c.agent_key', '<>', agentKey)
+    .where('a.provider_pubkey', '=', (query) =>
+      query.selectFrom('agents').select('provider_pubkey').where('public_key', '=', agentKey),
+    )
+    .execute();
+  return [agentKey, ...rows.map(({ agent_key }) => agent_key)];
+}
+
+async function backendOf(trx: Transaction, agentKey: string): Promise<string | null> {
+  const row = await trx
+    .selectFrom('capacities')
+    .select('backend')
+    .where('agent_key', '=', agentKey)
+    .executeTakeFirst();
+  return row?.backend ?? null;
+}
+
 /** `sign` -1 takes, 1 gives back. Where the agent has published nothing, nothing is counted. */
 async function changeRoom(trx: Transaction, row: ReservationsTable, sign: 1 | -1): Promise<void> {
   const { agent_key: agentKey, storage, cpu, memory_mb, disk_gb } = row;
+  const peers = await peersOf(trx, agentKey, await backendOf(trx, agentKey));
   await sql`update capacities set room_cpu = room_cpu + ${sign * cpu},
     room_memory_mb = room_memory_mb + ${sign * memory_mb}, room_instances = room_instances + ${sign},
     room_addresses = room_addresses + ${sign}, room_port_blocks = room_port_blocks + ${sign}
-    where agent_key = ${agentKey}`.execute(trx);
+    where agent_key in (${sql.join(peers)})`.execute(trx);
   if (storage === null) return;
   await sql`update storage_rooms set room_gb = room_gb + ${sign * disk_gb}
-    where agent_key = ${agentKey} and name = ${storage}`.execute(trx);
+    where agent_key in (${sql.join(peers)}) and name = ${storage}`.execute(trx);
 }

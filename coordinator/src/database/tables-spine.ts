@@ -139,6 +139,8 @@ export interface CapacitiesTable {
   agent_key: string;
   /** The dc-capacity JWS, verbatim; null where the agent signs none. */
   statement: string | null;
+  /** The provider's agents that name the same one have its room together. */
+  backend: string | null;
   /** Nothing is sold by it from then on. */
   expires_at: number;
   /** When the agent last handed something back for want of room: what it stated before is not believed. */

@@ -20,6 +20,8 @@ const Count = Type.Integer({ minimum: 0, maximum: 1e9 });
 /** The payload. All of it is room for more, as the backend was at `seen_at`. */
 export const CapacityStatement = closed({
   environment: Type.String({ minLength: 1, maxLength: 64 }),
+  /** Two agents of a provider that name the same backend have its room together; null where it has no name. */
+  backend: nullable(plainText({ minLength: 1, maxLength: 128 })),
   /** When the agent looked, and until when that may be sold by. */
   seen_at: Timestamp,
   expires_at: Timestamp,

@@ -18,9 +18,11 @@ const STATEMENTS: readonly string[] = [
   // Agents publish theirs again with the next heartbeat.
   `drop table capacities`,
   `create table capacities (
-     agent_key text primary key not null references agents (public_key), statement text, expires_at bigint not null,
+     agent_key text primary key not null references agents (public_key), statement text, backend text,
+     expires_at bigint not null,
      refused_at bigint not null default 0, room_cpu bigint not null, room_memory_mb bigint not null,
      room_instances bigint not null, room_addresses bigint, room_port_blocks bigint)`,
+  `create index capacities_backend on capacities (backend) where backend is not null`,
   `create table storage_rooms (
      agent_key text not null references capacities (agent_key) on delete cascade, name text not null,
      room_gb bigint not null, primary key (agent_key, name))`,
