@@ -190,6 +190,11 @@ describe('admin', () => {
     await run('migrate', '--config', config);
     const verified = await run('admin', 'ledger', 'verify', '--config', config);
     expect(verified).toMatchObject({ exitCode: 0, out: 'The ledger adds up: 0 sets, 0 postings.\n' });
+    const exported = await run('admin', 'ledger', 'export', '--format', 'csv', '--config', config);
+    expect(exported).toMatchObject({
+      exitCode: 0,
+      out: expect.stringMatching(/^set_id,at,cause,/) as string,
+    });
     const key = keyOf('ada').publicKey;
     const nobody = await run('admin', 'grant-admin', key, '--config', config);
     expect(nobody.exitCode).toBe(2);
