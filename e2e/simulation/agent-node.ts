@@ -2,10 +2,10 @@
  * An agent of a simulation: the real one, on a disk that outlives its crashes. A crash leaves the journal as it was on
  * the disk at that moment, the last write torn where it was under way; a start goes on from there.
  */
-import { copyFileSync, existsSync, mkdirSync, statSync, truncateSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statSync, truncateSync } from 'node:fs';
 import BetterSqlite3 from 'better-sqlite3';
 import { Secret } from '../../agent/src/config/key-files.ts';
+import type { AvailabilityChange } from '../../agent/src/availability/availability.ts';
 import type { Config } from '../../agent/src/config/config-schema.ts';
 import { journalFile } from '../../agent/src/config/paths.ts';
 import { openJournalReader } from '../../agent/src/journal/open-journal.ts';
@@ -18,6 +18,8 @@ import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { CoordinatorNode } from './coordinator-node.ts';
 import type { Dice } from './dice.ts';
+import { Disks, disksOf } from './disks.ts';
+import { simulatedLogin } from './simulated-login.ts';
 import type { Link, Network } from './network.ts';
 import { plantInProvisioner, plantInWire } from './planted-bugs.ts';
 import { PUBLIC_URL } from './signed-calls.ts';
@@ -62,12 +64,8 @@ interface Life {
 export class AgentNode {
   readonly parts: AgentNodeParts;
   readonly #dice: Dice;
-  /** Where the journal is now. */
-  #disk: string;
-  /** Copies of the disk, oldest first: one for each backup that somebody made. */
-  readonly #backups: string[] = [];
+  readonly #disks: Disks;
   #life: Life | null = null;
-  #folders = 0;
   #aheadMs = 0;
   /** Until when each contract's lease lasts at the most, by the time that is right. */
   readonly #leases = new Map<string, number>();
@@ -83,8 +81,8 @@ export class AgentNode {
   ended: string | null = null;
   /** Told when a crash in the middle of a write has ended the process. */
   onCrash: () => void = () => undefined;
-  /** Another disk that the machine has had. */
-  spareDisk: string | null = null;
+  /** What the operator wants of it; `keepAvailability` tells it. */
+  wish: AvailabilityChange = {};
   #swaps = 0;
   /** Only a person can help it now: the coordinator holds a chain that none of its disks has. */
   isGivenUp = false;
@@ -96,7 +94,7 @@ export class AgentNode {
   constructor(parts: AgentNodeParts) {
     this.parts = parts;
     this.#dice = parts.world.dice.fork(parts.name);
-    this.#disk = this.#newFolder();
+    this.#disks = new Disks(disksOf(parts.world.folder, parts.name), this.#dice);
   }
 
   get name(): string {
@@ -109,7 +107,7 @@ export class AgentNode {
 
   /** The file of the journal as it is now. */
   get journal(): string {
-    return journalFile(this.#life?.stateDir ?? this.#disk);
+    return journalFile(this.#life?.stateDir ?? this.#disks.current);
   }
 
   get clock(): NodeClock | null {
@@ -127,7 +125,12 @@ export class AgentNode {
     const { world } = this.parts;
     const clock = new NodeClock(world.time, this.#aheadMs);
     this.ended = null;
-    const life: Life = { agent: this.#make(clock, () => life), clock, stateDir: this.#disk, isAlive: true };
+    const life: Life = {
+      agent: this.#make(clock, () => life),
+      clock,
+      stateDir: this.#disks.current,
+      isAlive: true,
+    };
     this.#life = life;
     world.note(this.name, 'starts');
     void life.agent.failure.then((error) => this.#onFailure(life, error));
@@ -143,7 +146,7 @@ export class AgentNode {
     const life = this.#life;
     if (life === null) return;
     this.parts.world.fault(kind, this.name);
-    this.#end(life, this.#copyDisk(life.stateDir));
+    this.#end(life, this.#disks.copy(life.stateDir));
   }
 
   /** Stops in good order, as for an upgrade. */
@@ -154,7 +157,7 @@ export class AgentNode {
     this.#life = null;
     await life.agent.stop();
     life.isAlive = false;
-    this.#disk = this.#copyDisk(life.stateDir);
+    this.#disks.current = this.#disks.copy(life.stateDir);
   }
 
   /** The operator lets go what the breaker holds back. */
@@ -176,44 +179,52 @@ export class AgentNode {
   backUp(): void {
     if (this.#life === null) return;
     this.parts.world.note(this.name, 'disk is backed up');
-    this.#backups.push(this.#copyDisk(this.#life.stateDir));
+    this.#disks.backUp(this.#life.stateDir);
   }
 
   /** Puts an old disk into the machine, which is off; the one that was in it is kept beside it. */
   putOldDisk(): void {
-    if (this.#life !== null || this.#backups.length === 0) return;
-    this.spareDisk = this.#disk;
-    this.#disk = this.#copyDisk(this.#dice.pick(this.#backups));
-    this.parts.world.fault('old disk', this.name);
+    if (this.#life === null && this.#disks.spare === null && this.#disks.putOld())
+      this.parts.world.fault('old disk', this.name);
   }
 
   /** The disk of a second process with our key, which has been stopped. */
   keepSpare(other: AgentNode): void {
-    if (this.spareDisk !== null) return;
-    this.spareDisk = other.cloneDisk();
+    if (this.#disks.spare !== null) return;
+    this.#disks.spare = other.cloneDisk();
     this.#learnLeases(other);
   }
 
   /** What an operator tries where the agent ended itself: the other disk. Neither may be good: then they give up. */
   swapDisks(): void {
-    if (this.spareDisk === null || this.#swaps >= SWAPS_MAX) {
+    if (this.#swaps >= SWAPS_MAX || !this.#disks.swap()) {
       this.isGivenUp = true;
       return;
     }
     this.#swaps += 1;
-    [this.#disk, this.spareDisk] = [this.spareDisk, this.#disk];
     this.parts.world.note(this.name, 'gets its other disk');
   }
 
   /** A folder with what is on the disk now, for another machine. */
   cloneDisk(): string {
-    return this.#copyDisk(this.#life?.stateDir ?? this.#disk);
+    return this.#disks.copy(this.#life?.stateDir ?? this.#disks.current);
   }
 
   /** Takes over what another machine has on its disk, with the leases that are in it. */
   takeOver(other: AgentNode): void {
-    this.#disk = other.cloneDisk();
+    this.#disks.current = other.cloneDisk();
     this.#learnLeases(other);
+  }
+
+  /** The operator drains it or brings it back, with `dc-agent drain` and `dc-agent maintenance`. */
+  keepAvailability(): void {
+    if (this.#life?.agent.status().phase !== 'running' || Object.keys(this.wish).length === 0) return;
+    try {
+      if (this.#life.agent.changeAvailability(this.wish) > 0)
+        this.parts.world.note(this.name, `is told ${JSON.stringify(this.wish)}`);
+    } catch (error) {
+      if (!(error instanceof Crashed) && !isAppError(error)) throw error; // Said to the operator, who tries again.
+    }
   }
 
   #learnLeases(other: AgentNode): void {
@@ -224,7 +235,7 @@ export class AgentNode {
   #make(clock: NodeClock, lifeOf: () => Life): Agent {
     const { world, name, key, sealSecret, backend } = this.parts;
     const isAlive = (): boolean => lifeOf().isAlive;
-    const random = world.dice.fork(`${name} ${String(this.#folders)}`);
+    const random = world.dice.fork(`${name} ${String(this.#disks.count)}`);
     const slow = new SlowProvisioner({
       inner: plantInProvisioner(
         world.bug,
@@ -255,6 +266,7 @@ export class AgentNode {
         this.sshAnswers && this.#hasPort(port)
           ? Promise.resolve(2)
           : Promise.reject(new AppError('INSTANCE_UNREACHABLE')),
+      loginProbe: simulatedLogin(this.parts, () => this.sshAnswers),
       onWrite: (label, moment) => this.#onWrite(lifeOf(), label, moment),
     });
   }
@@ -266,7 +278,7 @@ export class AgentNode {
       environment,
       providerKey,
       poolId,
-      stateDir: this.#disk,
+      stateDir: this.#disks.current,
       keyDir: '/nonexistent',
       provisioner: { kind: 'memory', options: {} },
       limits: {
@@ -300,7 +312,7 @@ export class AgentNode {
     const wal = `${journalFile(life.stateDir)}-wal`;
     if (moment === 'before') {
       if (world.bug === 'writes_late' && (this.#writes += 1) % 8 === 0)
-        this.#lateDisk = this.#copyDisk(life.stateDir);
+        this.#lateDisk = this.#disks.copy(life.stateDir);
       if (this.crashAfterWrites !== null) this.#walBytes = existsSync(wal) ? statSync(wal).size : 0;
       if (!this.#dice.chance(this.failingWritesPercent / 100)) return;
       world.fault('journal write fails', this.name, label);
@@ -312,7 +324,7 @@ export class AgentNode {
     this.crashAfterWrites -= 1;
     if (this.crashAfterWrites > 0) return;
     this.crashAfterWrites = null;
-    const disk = this.#copyDisk(life.stateDir);
+    const disk = this.#disks.copy(life.stateDir);
     const copy = `${journalFile(disk)}-wal`;
     const bytes = statSync(wal).size;
     // Nobody has acted on the write yet, so that it may be on the disk, in part or not at all.
@@ -329,7 +341,7 @@ export class AgentNode {
     life.isAlive = false;
     life.clock.kill();
     this.#life = null;
-    this.#disk = this.#lateDisk ?? disk;
+    this.#disks.current = this.#lateDisk ?? disk;
     this.#lateDisk = null;
     // Closes its files; everything else that it tries fails, since it is not alive.
     this.parts.world.time.schedule(0, () => void life.agent.stop().catch(() => undefined));
@@ -346,7 +358,7 @@ export class AgentNode {
     }
     this.ended = isAppError(error) ? error.code : 'bug';
     world.note(this.name, `ends itself: ${this.ended}`);
-    this.#end(life, this.#copyDisk(life.stateDir));
+    this.#end(life, this.#disks.copy(life.stateDir));
   }
 
   #log(isAlive: () => boolean): Log {
@@ -371,21 +383,6 @@ export class AgentNode {
   #hasPort(port: number): boolean {
     for (const object of this.parts.backend.objects.values()) if (object.port === port) return true;
     return false;
-  }
-
-  #copyDisk(from: string): string {
-    const folder = this.#newFolder();
-    for (const end of ['', '-wal']) {
-      const file = journalFile(from) + end;
-      if (existsSync(file)) copyFileSync(file, journalFile(folder) + end);
-    }
-    return folder;
-  }
-
-  #newFolder(): string {
-    const folder = join(this.parts.world.folder, `${this.parts.name}-${String((this.#folders += 1))}`);
-    mkdirSync(folder, { mode: 0o700 });
-    return folder;
   }
 }
 

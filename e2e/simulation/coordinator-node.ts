@@ -1,7 +1,9 @@
 /**
  * The coordinator of a simulation: the real application over a real database file, asked in process. A crash drops it
- * as it is; a start opens the file again.
+ * as it is; a start opens the file again. An older backup can be put in its place.
  */
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { CoordinatorConfig } from '../../coordinator/src/config/config.ts';
 import { createLog } from '../../coordinator/src/lib/log.ts';
 import { testConfig } from '../../coordinator/src/testing/test-config.ts';
@@ -46,6 +48,9 @@ export class CoordinatorNode {
   #lives = 0;
   #isStarting = false;
   readonly #streams = new Set<() => void>();
+  /** Whether the last life has let go of its files. */
+  #isClosed = true;
+  #backups = 0;
   /** How many of a hundred writes fail, as on a disk that is full. */
   failingWritesPercent = 0;
 
@@ -111,13 +116,45 @@ export class CoordinatorNode {
     for (const breakOff of [...this.#streams]) breakOff();
     this.#streams.clear();
     // Only lets go of the file: what was not committed is lost with or without it.
-    void life.context.db.close();
+    this.#isClosed = false;
+    void life.context.db.close().then(() => (this.#isClosed = true));
+  }
+
+  /** Copies the database as it is now, and the mark beside the key. Returns the backup's folder. */
+  backUp(): string {
+    const folder = join(this.#world.folder, `coordinator-backup-${String((this.#backups += 1))}`);
+    mkdirSync(folder, { mode: 0o700 });
+    this.#world.note('coordinator', 'is backed up');
+    for (const file of this.#files()) if (existsSync(file)) copyFileSync(file, join(folder, basename(file)));
+    return folder;
+  }
+
+  /** Puts a backup in the place of the database of a coordinator that is down. False while its files are in use. */
+  restore(folder: string, options: { readonly withMark: boolean }): boolean {
+    if (this.#life !== null || this.#isStarting || !this.#isClosed) return false;
+    const { databaseFile } = this.config;
+    this.#world.fault(options.withMark ? 'old backup with its mark' : 'old backup', 'coordinator');
+    const [mark, ...database] = this.#files();
+    for (const file of [`${databaseFile}-shm`, ...database]) rmSync(file, { force: true });
+    for (const file of options.withMark ? [mark ?? '', ...database] : database) {
+      const copy = join(folder, basename(file));
+      if (existsSync(copy)) copyFileSync(copy, file);
+    }
+    return true;
+  }
+
+  #files(): string[] {
+    const { databaseFile, keyFile } = this.config;
+    return [`${keyFile}.mark`, databaseFile, `${databaseFile}-wal`];
   }
 
   /** Answers a request that arrived. Never settles where it crashes meanwhile. */
   async answer(request: SimulatedRequest): Promise<SimulatedAnswer> {
     const life = this.#life;
     if (life === null) throw new AppError('COORDINATOR_UNREACHABLE', 'Nobody listens there.');
+    for (const secret of this.#world.secrets)
+      if (request.payload?.includes(secret) === true)
+        this.#world.violate('I14', `${request.url} carries a password in plain text`);
     const response = await life.app.inject(request);
     if (life !== this.#life) return never();
     const { statusCode: status, payload: text } = response;

@@ -6,6 +6,7 @@ import BetterSqlite3 from 'better-sqlite3';
 import { CHAIN_START, verifyRecord } from '@dc/shared/evidence/record';
 import { readSeal } from '@dc/shared/seal';
 import {
+  CONTRACT_EVENTS,
   isTerminal,
   nextContractState,
   type ContractEvent,
@@ -38,6 +39,10 @@ export class Invariants implements BackendWatcher {
   readonly #chains = new Map<string, { seq: number; hash: string }>();
   readonly #journals: () => readonly string[];
   readonly #forksMayHappen: () => boolean;
+  /** Contracts that were paid, and those with a tombstone, in a database that was replaced by an older one. */
+  readonly #paidBefore = new Set<string>();
+  readonly #endedBefore = new Set<string>();
+  readonly #everSeen = new Set<string>();
   #db: BetterSqlite3.Database | null = null;
   #statements: ReturnType<typeof prepare> | null = null;
   /** Changes with every commit. */
@@ -71,7 +76,50 @@ export class Invariants implements BackendWatcher {
 
   /** How many contracts there have been. */
   get contracts(): number {
-    return this.#states.size;
+    return this.#everSeen.size;
+  }
+
+  /** Contracts that are paused. */
+  get paused(): string[] {
+    return [...this.#states].filter(([, state]) => state === 'paused').map(([id]) => id);
+  }
+
+  /** Contracts that can be paused. */
+  get active(): string[] {
+    return [...this.#states].filter(([, state]) => state === 'active').map(([id]) => id);
+  }
+
+  /** Lets `replace` put an older database in the place of this one, and goes on from what is in that. */
+  restore(replace: () => boolean): boolean {
+    const { paid, ended, ids } = this.#statements ?? {};
+    const file = this.#db?.name;
+    if (file === undefined) return false;
+    for (const id of (paid?.all() ?? []) as string[]) this.#paidBefore.add(id);
+    for (const id of (ended?.all() ?? []) as string[]) this.#endedBefore.add(id);
+    const before = new Set(ids?.all() as string[]);
+    this.close();
+    const isReplaced = replace();
+    this.open(file);
+    if (!isReplaced) return false;
+    for (const id of this.#statements?.ids.all() as string[]) before.delete(id);
+    for (const id of before) this.#world.lost.add(id);
+    this.#goOnFrom();
+    return true;
+  }
+
+  #goOnFrom(): void {
+    const { contracts, last, heads } = this.#statements ?? {};
+    this.#states.clear();
+    this.#epochs.clear();
+    this.#chains.clear();
+    for (const { id, state, epoch } of (contracts?.all() ?? []) as ContractLine[]) {
+      this.#states.set(id, state);
+      this.#epochs.set(id, epoch);
+    }
+    for (const { agent_key: agent, seq, hash } of (heads?.all() ?? []) as HeadRow[])
+      this.#chains.set(agent, { seq, hash });
+    this.#writes = -1;
+    this.#seen = { ...(last?.get() as { history: number; sets: number; records: number }), sums: '' };
   }
 
   onMade(backend: WatchedBackend, object: MemoryObject): void {
@@ -81,7 +129,7 @@ export class Invariants implements BackendWatcher {
     if (!this.#isSealed(object)) this.#world.violate('I6', `${object.id} at ${backend.name} has no seal`);
     const count = this.#backends.reduce((sum, one) => sum + this.#instancesAt(one, contractId).length, 0);
     if (count > 1) this.#world.violate('I4', `${contractId} has ${String(count)} instances`);
-    if (this.#contract(contractId)?.paid_at == null)
+    if (this.#contract(contractId)?.paid_at == null && !this.#paidBefore.has(contractId))
       this.#world.violate('I2', `an instance was made for ${contractId}, which is not paid`);
   }
 
@@ -92,6 +140,7 @@ export class Invariants implements BackendWatcher {
       return;
     }
     this.#world.note(backend.name, `the instance of ${contractId} is gone`);
+    if (this.#endedBefore.has(contractId)) return;
     if (this.#statements?.tombstone.get(contractId) !== undefined) return;
     if (this.#wasReported(contractId))
       this.#world.violate('I7', `the reported instance of ${contractId} was destroyed without a tombstone`);
@@ -140,7 +189,8 @@ export class Invariants implements BackendWatcher {
     }
     for (const backend of this.#backends) {
       for (const object of backend.objects.values()) {
-        if (backend.foreign.has(object.id)) continue;
+        // What nobody knows any more is not touched: a person has to find out what it was.
+        if (backend.foreign.has(object.id) || this.#world.lost.has(object.contractId)) continue;
         const state = this.#contract(object.contractId)?.state;
         if (state === undefined || isTerminal(state))
           unrest.push(`${backend.name} has an instance of ${object.contractId}, which is ${String(state)}`);
@@ -157,9 +207,13 @@ export class Invariants implements BackendWatcher {
     );
     if ((this.#states.get(id) ?? null) !== from)
       this.#world.violate('I9', `${id} went from ${String(from)}, and was ${String(this.#states.get(id))}`);
-    if (from !== null && nextContractState(from, event as ContractEvent) !== to)
+    // What only happens within a state is in the history too.
+    const isMove = CONTRACT_EVENTS.includes(event as ContractEvent);
+    const next = isMove && from !== null ? nextContractState(from, event as ContractEvent) : from;
+    if (from !== null && next !== to)
       this.#world.violate('I9', `${id} went from ${from} to ${to} by ${event}`);
     this.#states.set(id, to);
+    this.#everSeen.add(id);
   }
 
   #checkSet({ id, contract_id: contractId }: SetRow): void {
@@ -240,6 +294,12 @@ export class Invariants implements BackendWatcher {
   }
 }
 
+interface HeadRow {
+  readonly agent_key: string;
+  readonly seq: number;
+  readonly hash: string;
+}
+
 interface HistoryRow {
   readonly rowid: number;
   readonly contract_id: string;
@@ -275,6 +335,15 @@ function prepare(db: BetterSqlite3.Database) {
     contract: db.prepare('select id, state, release, epoch, paid_at from contracts where id = ?'),
     tombstone: db.prepare('select 1 from work where contract_id = ? and tombstone is not null'),
     fork: db.prepare('select 1 from forks'),
+    paid: db.prepare('select id from contracts where paid_at is not null').pluck(),
+    ended: db.prepare('select contract_id from work where tombstone is not null').pluck(),
+    ids: db.prepare('select id from contracts union all select id from extensions').pluck(),
+    heads: db.prepare('select agent_key, max(seq) as seq, hash from records group by agent_key'),
+    last: db.prepare(
+      `select (select coalesce(max(rowid), 0) from contract_history) as history,
+       (select coalesce(max(rowid), 0) from ledger_sets) as sets,
+       (select coalesce(max(rowid), 0) from records) as records`,
+    ),
     setSum: db.prepare('select sum(amount_e9s) from ledger_postings where set_id = ?').pluck(),
     money: db.prepare(
       `select sum(p.amount_e9s) as escrow, total(case when s.kind in

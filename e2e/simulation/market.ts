@@ -1,6 +1,7 @@
 /** Sets a market up in a coordinator that has just been made: providers, pools, offerings, agents, renters. */
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AGENT_PERMISSIONS, signDelegation, signGrant } from '@dc/shared/delegation/delegation';
+import { grantAdmin } from '../../coordinator/src/admin/admin-reports.ts';
 import { createTestClient, type TestClient } from '../../coordinator/src/testing/test-client.ts';
 import type { CoordinatorNode } from './coordinator-node.ts';
 import { keyOf } from './renter.ts';
@@ -32,6 +33,14 @@ export class Market {
   async account(name: string): Promise<SigningKey> {
     const key = keyOf(name);
     await this.#post('/accounts', { public_key: key.publicKey, username: name }, key, 201);
+    return key;
+  }
+
+  /** Somebody who may pause contracts. */
+  async admin(name: string): Promise<SigningKey> {
+    const key = await this.account(name);
+    const { context } = this.#coordinator.life ?? {};
+    if (context !== undefined) await grantAdmin(context.db, key.publicKey);
     return key;
   }
 

@@ -3,10 +3,10 @@
  * answers about refunds get lost. It knows better than the coordinator what was really paid.
  */
 import { AppError, isAppError } from '@dc/shared/errors';
-import type { Money } from '@dc/shared/money/money';
 import type {
   PaymentNotice,
   PaymentProvider,
+  PaymentRequest,
   RefundRequest,
 } from '../../coordinator/src/payments/payment-provider.ts';
 import { applyPaymentNotice } from '../../coordinator/src/payments/payment-service.ts';
@@ -24,6 +24,8 @@ export class PaymentHouse implements PaymentProvider {
   readonly paidBack = new Map<string, RefundRequest>();
   readonly #world: World;
   readonly #dice: Dice;
+  /** Every notice of it that the coordinator has taken. */
+  readonly #told: PaymentNotice[] = [];
   /** Where its notices go. */
   coordinator: CoordinatorNode | null = null;
 
@@ -51,10 +53,14 @@ export class PaymentHouse implements PaymentProvider {
   }
 
   /** The renter pays: the notice goes out until the coordinator has taken it, and perhaps again. */
-  pay(contractId: string, amount: Money): void {
-    this.paid.set(contractId, amount.amountE9s);
-    this.#world.note('payments', `${contractId} is paid`);
-    const notice: PaymentNotice = { eventId: `paid:${contractId}`, contractId, kind: 'paid', amount };
+  pay(payment: PaymentRequest): void {
+    const { contractId, extensionId, amount } = payment;
+    this.paid.set(contractId, (this.paid.get(contractId) ?? 0n) + amount.amountE9s);
+    this.#world.note(
+      'payments',
+      `${contractId} is paid${extensionId === undefined ? '' : ', for more time'}`,
+    );
+    const notice: PaymentNotice = { ...payment, eventId: `paid:${extensionId ?? contractId}`, kind: 'paid' };
     this.#notify(notice);
     if (!this.#world.isFaulty || !this.#dice.chance(0.3)) return;
     this.#world.fault('notice twice', 'payments', contractId);
@@ -62,9 +68,16 @@ export class PaymentHouse implements PaymentProvider {
   }
 
   /** The renter's bank refuses. */
-  fail(contractId: string, amount: Money): void {
+  fail(payment: PaymentRequest): void {
+    const { contractId, extensionId } = payment;
     this.#world.fault('payment fails', 'payments', contractId);
-    this.#notify({ eventId: `failed:${contractId}`, contractId, kind: 'failed', amount });
+    this.#notify({ ...payment, eventId: `failed:${extensionId ?? contractId}`, kind: 'failed' });
+  }
+
+  /** Tells everything once more, as an operator makes it do after an older backup was restored. */
+  tellAgain(): void {
+    for (const notice of this.#told.splice(0))
+      this.#world.time.schedule(this.#dice.between(0, 20_000), () => this.#notify(notice));
   }
 
   #payBack(request: RefundRequest): void {
@@ -82,14 +95,18 @@ export class PaymentHouse implements PaymentProvider {
   }
 
   #notify(notice: PaymentNotice): void {
-    const { time } = this.#world;
+    const { time, lost } = this.#world;
+    const { contractId, extensionId } = notice;
     const again = (): void => void time.schedule(NOTICE_AGAIN_MS, () => this.#notify(notice));
     this.coordinator
       ?.within(({ context }) =>
         context.db.write((trx) => applyPaymentNotice(context, trx, this.method, notice)),
       )
+      .then(() => this.#told.push(notice))
       .catch((error: unknown) => {
         if (isAppError(error) && error.isRetryable) again();
+        // It is found by hand: what was paid for is not known any more.
+        else if (lost.has(contractId) || lost.has(extensionId ?? '')) this.#told.push(notice);
         else this.#world.violate('I3', `the notice ${notice.eventId} was refused: ${String(error)}`);
       });
   }

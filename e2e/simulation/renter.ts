@@ -1,24 +1,20 @@
-/** A renter: rents, pays sooner or later or never, and perhaps cancels, at whatever moment. */
+/**
+ * A renter: rents, pays sooner or later or never, and perhaps wants more time, a new password or another key, or
+ * cancels, at whatever moment.
+ */
 import { createHash } from 'node:crypto';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
-import { isAppError } from '@dc/shared/errors';
-import { toHex } from '@dc/shared/ids';
 import type { WireContract } from '@dc/shared/wire/contract';
 import type { Dice } from './dice.ts';
+import { PatientCalls, type PatientParts } from './patient-calls.ts';
 import type { PaymentHouse } from './payment-house.ts';
-import { SignedCalls, type CallerParts } from './signed-calls.ts';
-import type { World } from './world.ts';
-
-const TRIES_MAX = 12;
-const AGAIN_MS = 5_000;
 
 /** Where a renter can rent. */
 export interface Shop {
   readonly offeringId: string;
 }
 
-export interface RenterParts extends Omit<CallerParts, 'key' | 'random'> {
-  readonly world: World;
+export interface RenterParts extends PatientParts {
   readonly house: PaymentHouse;
   readonly shops: readonly Shop[];
 }
@@ -28,16 +24,18 @@ export const keyOf = (name: string): SigningKey =>
   SigningKey.fromSeed(createHash('sha256').update(`simulation ${name}`).digest());
 
 export class Renter {
-  readonly name: string;
   readonly #parts: RenterParts;
   readonly #dice: Dice;
-  readonly #calls: SignedCalls;
+  readonly #calls: PatientCalls;
 
-  constructor(name: string, key: SigningKey, parts: RenterParts) {
-    this.name = name;
+  constructor(parts: RenterParts) {
     this.#parts = parts;
-    this.#dice = parts.world.dice.fork(name);
-    this.#calls = new SignedCalls({ ...parts, key, random: this.#dice.fork('nonces') });
+    this.#dice = parts.world.dice.fork(parts.name);
+    this.#calls = new PatientCalls(parts, this.#dice);
+  }
+
+  get name(): string {
+    return this.#parts.name;
   }
 
   /** Rents something now, and does with it what chance says. */
@@ -50,52 +48,58 @@ export class Renter {
       ssh_public_key: sshKeyOf(this.name),
       payment_method: house.method,
     };
-    const contract = await this.#post<WireContract>('/contracts', body);
+    const contract = await this.#calls.post<WireContract>('/contracts', body);
     if (contract === null) return;
-    world.note(this.name, `rented ${contract.id}`);
-    onRented(contract.id);
-    this.#planPayment(contract);
-    if (dice.chance(0.6)) {
-      const atMs = dice.chance(0.5) ? dice.between(0, 20_000) : dice.between(0, 200_000);
-      world.time.schedule(atMs, () => void this.#cancel(contract.id));
-    }
+    const { id, total } = contract;
+    world.note(this.name, `rented ${id}`);
+    onRented(id);
+    this.#planPayment({ contractId: id, price: total });
+    this.#perhaps(0.2, () => this.#extend(id));
+    this.#perhaps(0.15, () => this.#ask(id, 'reset-password', {}));
+    this.#perhaps(0.1, () =>
+      this.#ask(id, 'rotate-ssh-key', { ssh_public_key: sshKeyOf(`${this.name} ${id}`) }),
+    );
+    if (!dice.chance(0.5)) return;
+    const atMs = dice.chance(0.5) ? dice.between(0, 20_000) : dice.between(0, 200_000);
+    world.time.schedule(atMs, () => void this.#ask(id, 'cancel', {}));
   }
 
-  #planPayment({ id, total }: WireContract): void {
+  /** With this probability, some time after it was rented. */
+  #perhaps(probability: number, act: () => Promise<unknown>): void {
+    if (!this.#dice.chance(probability)) return;
+    this.#parts.world.time.schedule(this.#dice.between(5_000, 150_000), () => void act());
+  }
+
+  #planPayment(what: {
+    contractId: string;
+    extensionId?: string;
+    price: { amount_e9s: string; currency: string };
+  }): void {
     const { world, house } = this.#parts;
-    const amount = { amountE9s: BigInt(total.amount_e9s), currency: total.currency };
+    const { price, ...payment } = what;
+    const amount = { amountE9s: BigInt(price.amount_e9s), currency: price.currency };
     const dice = this.#dice;
     const comesAs = dice.fraction();
     if (comesAs < 0.04) return; // Never pays.
-    if (comesAs < 0.08) world.time.schedule(dice.between(0, 30_000), () => house.fail(id, amount));
+    if (comesAs < 0.08)
+      world.time.schedule(dice.between(0, 30_000), () => house.fail({ ...payment, amount }));
     // Late ones come when the contract has ended already.
     const delayMs = comesAs < 0.8 ? dice.between(50, 3_000) : dice.between(3_000, 160_000);
     if (comesAs < 0.06) return;
-    world.time.schedule(delayMs, () => house.pay(id, amount));
+    world.time.schedule(delayMs, () => house.pay({ ...payment, amount }));
   }
 
-  async #cancel(contractId: string): Promise<void> {
-    this.#parts.world.note(this.name, `cancels ${contractId}`);
-    await this.#post(`/contracts/${contractId}/cancel`, {});
+  async #extend(contractId: string): Promise<void> {
+    const answer = await this.#ask(contractId, 'extend', { hours: this.#dice.whole(1, 2) });
+    const extension = answer?.extensions?.findLast(({ status }) => status === 'pending');
+    if (extension === undefined) return;
+    const { id: extensionId, price } = extension;
+    this.#planPayment({ contractId, extensionId, price });
   }
 
-  /** Asks until there is an answer, always under one key. Null where it was refused or never answered. */
-  async #post<Answer>(path: string, body: object): Promise<Answer | null> {
-    const idempotencyKey = toHex(this.#dice.bytes(16));
-    const { world, clock } = this.#parts;
-    for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
-      try {
-        return (await this.#calls.send({ method: 'POST', path, body, idempotencyKey })) as Answer;
-      } catch (error) {
-        if (!isAppError(error)) throw error;
-        if (!error.isRetryable) {
-          world.note(this.name, `is refused ${path}: ${error.code}`);
-          return null;
-        }
-        await new Promise<void>((resolve) => clock.schedule(AGAIN_MS, resolve));
-      }
-    }
-    return null;
+  #ask(contractId: string, what: string, body: object): Promise<WireContract | null> {
+    this.#parts.world.note(this.name, `asks to ${what} ${contractId}`);
+    return this.#calls.post(`/contracts/${contractId}/${what}`, body);
   }
 }
 

@@ -12,6 +12,7 @@ import { Market, type Provider } from './market.ts';
 import { Link, Network } from './network.ts';
 import { PaymentHouse } from './payment-house.ts';
 import { Renter } from './renter.ts';
+import { Operators } from './operators.ts';
 import { settle } from './settle.ts';
 import { Trouble } from './trouble.ts';
 import { NodeClock } from './virtual-time.ts';
@@ -89,7 +90,9 @@ class Simulation {
   readonly #twins: AgentNode[] = [];
   readonly #renters: Renter[] = [];
   readonly #links: Link[] = [];
+  /** Of people: renters and admins. */
   readonly #renterClock: NodeClock;
+  #operators: Operators | null = null;
   /** 1 for a whole one. */
   readonly #size: number;
   #steps = 0;
@@ -142,13 +145,16 @@ class Simulation {
     });
     const troubledMs = this.#size * dice.between(1.5 * MINUTE_MS, 4 * MINUTE_MS);
     trouble.plan(troubledMs);
+    this.#operators?.plan(troubledMs);
     this.#planRentals(troubledMs, trouble);
     for (let passed = 0; passed < troubledMs; passed += 20_000) {
       await this.#advance(20_000);
       trouble.operate();
+      this.#operators?.operate();
     }
     for (const twin of this.#twins) await this.#retire(twin);
     await trouble.end();
+    this.#operators?.end();
     await this.#comeToRest(trouble);
   }
 
@@ -172,19 +178,25 @@ class Simulation {
     }
     const link = this.#addLink('renters');
     const shops = providers.map(({ offeringId }) => ({ offeringId }));
+    const parts = {
+      world: this.#world,
+      clock: this.#renterClock,
+      link,
+      network: this.#network,
+      coordinator: this.#coordinator,
+      house: this.#house,
+    };
     for (let count = 1; count <= 3; count += 1) {
       const name = `renter${String(count)}`;
-      const parts = {
-        world: this.#world,
-        clock: this.#renterClock,
-        link,
-        network: this.#network,
-        coordinator: this.#coordinator,
-        house: this.#house,
-        shops,
-      };
-      this.#renters.push(new Renter(name, await market.account(name), parts));
+      this.#renters.push(new Renter({ ...parts, name, shops, key: await market.account(name) }));
     }
+    this.#operators = new Operators({
+      ...parts,
+      name: 'admin',
+      key: await market.admin('keeper'),
+      agents: this.#agents,
+      invariants: this.#invariants,
+    });
   }
 
   async #addAgent(market: Market, provider: Provider): Promise<void> {
@@ -260,6 +272,7 @@ class Simulation {
     for (let leaps = 0; this.#world.time.now < deadline;) {
       await this.#advance(5_000);
       trouble.operate();
+      this.#operators?.operate();
       const unrest = this.#invariants.unrest();
       if (unrest.length === 0) break;
       // Only the paid time has to pass: the night, on every clock.

@@ -222,7 +222,7 @@ export class Trouble {
   #putOldDisk(): void {
     const agent = this.#agent();
     agent.crash('machine dies');
-    if (agent.spareDisk === null) agent.putOldDisk();
+    agent.putOldDisk();
     this.#startLater(agent);
   }
 

@@ -20,6 +20,10 @@ export class World {
   readonly bug: PlantedBug | null;
   /** How often each fault struck. */
   readonly faults = new Map<string, number>();
+  /** Passwords that were made: nothing that leaves an agent may hold one. */
+  readonly secrets = new Set<string>();
+  /** Contracts that a coordinator forgot because an older backup was restored. */
+  readonly lost = new Set<string>();
   /** False once the faults have stopped. */
   isFaulty = true;
   #violation: Violation | null = null;
