@@ -33,9 +33,9 @@ it('keeps what live contracts take, at the agent that they are bound to or one o
     );
     const rows = [
       { id: 'bound', agent_key: 'agent b', provisioned_at: 5 },
-      { id: 'open', cpu: 3 },
-      { id: 'gone', place_held: 0 },
-      { id: 'nowhere', pool_id: 'without agents' },
+      { id: 'open', cpu: 3, agent_key: null, provisioned_at: null },
+      { id: 'gone', place_held: 0, agent_key: null },
+      { id: 'nowhere', pool_id: 'without agents', agent_key: null },
     ];
     for (const change of rows) {
       const row: Record<string, unknown> = { ...aContract(change) };
