@@ -114,7 +114,7 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
     .description('Prints every posting: CSV for spreadsheets, or a journal for hledger.')
     .addOption(new Option('--format <format>', 'how').choices(EXPORT_FORMATS).default('csv'))
     .action((options: ConfigOption & { format: ExportFormat }) =>
-      withDatabase(options, (db) => exportLedger(db, options.format, environment.print)),
+      withDatabase(options, (db) => exportLedger(db, options.format, (text) => environment.print(text))),
     );
   addConfig(admin.command('grant-admin'))
     .description('Makes the account of a key an admin.')
