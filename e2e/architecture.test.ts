@@ -301,6 +301,25 @@ describe('no text names one machine, a package registry, or a way round verifica
   });
 });
 
+describe('docs/invariants.md', () => {
+  const page = read('docs/invariants.md');
+
+  it('names files that are there', () => {
+    const named = [...page.matchAll(/`([\w./-]+\/[\w./-]+\.(?:ts|mjs))`/g)].map(([, name]) => name ?? '');
+    expect(named.length).toBeGreaterThan(50);
+    expect(named.filter((name) => !paths.includes(name))).toEqual([]);
+  });
+
+  it('has a line with a test for every invariant', () => {
+    const lines = page.split('\n');
+    for (let number = 1; number <= 16; number += 1) {
+      const line = lines.find((text) => text.startsWith(`| I${String(number)} |`)) ?? '';
+      const tests = line.split('|').at(-2) ?? '';
+      expect(tests, `I${String(number)}`).toMatch(/(\.test|-conformance)\.ts/);
+    }
+  });
+});
+
 describe('every package has a reason', () => {
   const manifests = [
     'package.json',
