@@ -1,14 +1,16 @@
 /** The calls about how a provider has served, and about what it has to look at. */
 import { AppError } from '@dc/shared/errors';
+import { closed, PublicKey } from '@dc/shared/wire/schema-parts';
 import { Attention, ProviderMetrics, Uptime } from '@dc/shared/wire/trust';
 import type { Context } from '../context.ts';
 import { accountOf } from '../http/principal.ts';
 import { readRoute, type Route } from '../http/route.ts';
-import { ProviderParams } from '../offerings/provider-routes.ts';
 import { findProvider } from '../offerings/provider-store.ts';
 import { viewAttention } from './attention.ts';
 import { viewMetrics } from './provider-metrics.ts';
 import { viewUptime } from './uptime-view.ts';
+
+const ProviderParams = closed({ pubkey: PublicKey });
 
 export function trustRoutes({ db, config }: Context): Route[] {
   const { offlineAfterMs } = config.agents;
