@@ -9,6 +9,7 @@ import { AppError, isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import { signRequest } from '@dc/shared/signing/sign-request';
 import { backoffMs } from '../lib/backoff.ts';
+import { untilAborted } from '../lib/until-aborted.ts';
 import { parseRetryAfter, refusalError } from './parse-answer.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -144,7 +145,7 @@ export class HttpTransport {
     const cancel = clock.schedule(REQUEST_TIMEOUT_MS, () => deadline.abort());
     try {
       const signal = AbortSignal.any([call.signal, deadline.signal]);
-      const response = await this.#request(this.#agent, { ...call, signal }, []);
+      const response = await untilAborted(this.#request(this.#agent, { ...call, signal }, []), signal);
       const text = await response.body.text();
       const body = text === '' ? null : parseJson(text);
       if (body === undefined) throw new AppError('RESPONSE_INVALID', 'The coordinator answered no JSON.');
