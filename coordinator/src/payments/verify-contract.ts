@@ -4,7 +4,7 @@
  */
 import { judgeTime, type Interval } from './judge-time.ts';
 import { spansOf, type HealthWord } from './proof-spans.ts';
-import { Balances, problemOfSet, type RawSet } from './verify-set.ts';
+import { Balances, isOfContract, problemOfSet, type RawSet } from './verify-set.ts';
 
 /** What the database holds of one contract. */
 export interface ContractBooks {
@@ -85,7 +85,8 @@ function problemOfBalances({ id, sets }: ContractBooks): string | null {
       if (amountE9s < 0n || PAYING_KINDS.includes(kind))
         unspent.set(currency, (unspent.get(currency) ?? 0n) + amountE9s);
     }
-  const problem = balances.firstProblem();
+  // A wallet's other sets are not here: it is judged with all of them.
+  const problem = balances.firstProblem(isOfContract);
   if (problem !== null) return problem;
   for (const [currency, left] of unspent)
     if (left < 0n)

@@ -62,10 +62,10 @@ export class Balances {
     return new Map(ofKind.map(([name, sum]) => [name.slice(prefix.length), sum]));
   }
 
-  /** One sentence about the first account that is below zero and must not be. */
-  firstProblem(): string | null {
+  /** One sentence about the first account that is below zero and must not be; of those that `counts`. */
+  firstProblem(counts: (account: string) => boolean = () => true): string | null {
     for (const [name, balance] of this.#sums)
-      if (balance < 0n && NEVER_BELOW_ZERO.test(name))
+      if (balance < 0n && NEVER_BELOW_ZERO.test(name) && counts(name))
         return `The account ${name} is at ${balance}, below zero.`;
     return null;
   }
