@@ -2,7 +2,10 @@
  * The test lanes as vitest projects; `scripts/test.ts` runs them one after another. Nothing is retried: a test that
  * fails now and then is a bug. `@dc/shared/*` needs no alias: the package's exports map names its TypeScript sources.
  */
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+/** Tests with real virtual machines are a lane of their own. */
+const exclude = [...configDefaults.exclude, '**/*.qemu.test.ts'];
 
 export default defineConfig({
   test: {
@@ -14,6 +17,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{agent,coordinator,shared}/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+          exclude,
         },
       },
       {
@@ -21,9 +25,20 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/*.test.ts', 'e2e/simulation/*.test.ts', 'installer/**/*.test.ts'],
+          exclude,
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        // Real virtual machines and clients of other languages: slow, and what they need is installed where it may be.
+        test: {
+          name: 'machines',
+          include: ['{agent/src,e2e}/**/*.qemu.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 540_000,
         },
       },
       {

@@ -6,7 +6,7 @@ import { LANES, missingNeeds } from './lanes.ts';
 describe('parseArguments', () => {
   it('runs every lane when nothing is asked for', () => {
     expect(parseArguments([], LANES)).toEqual({
-      laneNames: ['check', 'unit', 'e2e', 'browser'],
+      laneNames: ['check', 'unit', 'e2e', 'machines', 'browser'],
       vitestArguments: [],
     });
   });
@@ -17,14 +17,14 @@ describe('parseArguments', () => {
 
   it('hands the rest to vitest, and then leaves out what is not vitest', () => {
     expect(parseArguments(['agent/src/journal', '-t', 'crash'], LANES)).toEqual({
-      laneNames: ['unit', 'e2e', 'browser'],
+      laneNames: ['unit', 'e2e', 'machines', 'browser'],
       vitestArguments: ['agent/src/journal', '-t', 'crash'],
     });
   });
 
   it('refuses a lane that there is not, and a missing name', () => {
     expect(() => parseArguments(['--lane', 'nope'], LANES)).toThrow(
-      'the lanes are check, unit, e2e, browser',
+      'the lanes are check, unit, e2e, machines, browser',
     );
     expect(() => parseArguments(['--lane'], LANES)).toThrow('There is no lane ""');
   });

@@ -3,10 +3,13 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { QEMU_NEEDS } from '../agent/src/pve-sim/qemu/qemu-needs.ts';
 
 /** A program of the system that a lane needs, and the Debian package that brings it. */
 export interface Need {
   readonly program: string;
+  /** Where a thing is that is no program, as a library of another language. */
+  readonly file?: string;
   readonly debianPackage: string;
 }
 
@@ -22,6 +25,12 @@ export type Lane = { readonly name: string; readonly needs: readonly Need[] } & 
 );
 
 const SSH: Need = { program: 'ssh', debianPackage: 'openssh-client' };
+/** A client of Proxmox VE's API that is not ours, and what it speaks HTTP with. */
+const PROXMOXER: readonly Need[] = ['proxmoxer', 'requests'].map((program) => ({
+  program,
+  file: `/usr/lib/python3/dist-packages/${program}`,
+  debianPackage: `python3-${program}`,
+}));
 const CHROMIUM: Need = { program: 'chromium', debianPackage: 'chromium' };
 
 /** Every lane, in the order in which they run: the quick ones first. */
@@ -39,11 +48,15 @@ export const LANES: readonly Lane[] = [
   },
   { name: 'unit', needs: [], project: 'unit' },
   { name: 'e2e', needs: [SSH], project: 'e2e' },
+  { name: 'machines', needs: [SSH, ...PROXMOXER, ...QEMU_NEEDS], project: 'machines' },
   { name: 'browser', needs: [SSH, CHROMIUM], project: 'browser' },
 ];
 
 /** The needs that this machine does not meet. */
 export function missingNeeds(needs: readonly Need[], searchPath: string): Need[] {
   const folders = searchPath.split(path.delimiter).filter((folder) => folder !== '');
-  return needs.filter(({ program }) => !folders.some((folder) => existsSync(path.join(folder, program))));
+  return needs.filter(({ program, file }) => {
+    const places = file === undefined ? folders.map((folder) => path.join(folder, program)) : [file];
+    return !places.some((place) => existsSync(place));
+  });
 }

@@ -1,10 +1,15 @@
 /** `npm run pve-sim`: a simulated Proxmox VE cluster on this machine, until it is stopped. README.md has the options. */
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../lib/system-clock.ts';
 import { systemRandom } from '../lib/system-random.ts';
 import { LIFELIKE, QUICK } from './cluster/timing.ts';
 import { parseFaultScript } from './faults/fault-script.ts';
+import { chooseAccelerator } from './qemu/accelerator.ts';
+import { ensureGuestImage } from './qemu/guest-image.ts';
+import { QemuGuests } from './qemu/qemu-guests.ts';
 import { seededRandom } from './seeded-random.ts';
 import { startPveSimulator } from './start-pve-simulator.ts';
 
@@ -15,10 +20,13 @@ const HELP = `npm run pve-sim -- [options]
   --version V          7.4, 8.4 or 9.1 (8.4)
   --times T            quick or lifelike (lifelike)
   --faults FILE        a fault script
+  --guests G           simulated or qemu: real virtual machines, which need root and some programs (simulated)
   --seed N             makes what is random repeatable
   --guest-ssh-port N   the SSH port of every guest (2222)
   --template VMID      the number of the template on the first node; the next ones count on (9000)
 `;
+
+const IMAGE_CACHE = join(import.meta.dirname, '../../../.data/pve-sim');
 
 const OPTIONS = {
   port: { type: 'string', default: '8006' },
@@ -26,11 +34,23 @@ const OPTIONS = {
   version: { type: 'string', default: '8.4' },
   times: { type: 'string', default: 'lifelike' },
   faults: { type: 'string' },
+  guests: { type: 'string', default: 'simulated' },
   seed: { type: 'string' },
   'guest-ssh-port': { type: 'string', default: '2222' },
   template: { type: 'string', default: '9000' },
   help: { type: 'boolean', default: false },
 } as const;
+
+/** Real machines, from an image that is built at the first time. */
+async function qemuGuests(sshPort: number): Promise<QemuGuests> {
+  const { signal } = new AbortController();
+  console.log('Preparing real machines: the first time an image is built, which takes some minutes.');
+  const image = await ensureGuestImage(IMAGE_CACHE, 'mini', systemClock, signal);
+  const accelerator = await chooseAccelerator(image, systemClock, signal);
+  console.log(`Machines run with ${accelerator.name}.`);
+  const folder = await mkdtemp(join(tmpdir(), 'dc-qemu-'));
+  return new QemuGuests({ clock: systemClock, random: systemRandom, image, accelerator, folder, sshPort });
+}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: OPTIONS });
@@ -38,6 +58,7 @@ async function main(): Promise<void> {
     console.log(HELP);
     return;
   }
+  const sshPort = Number(values['guest-ssh-port']);
   const simulator = await startPveSimulator({
     clock: systemClock,
     random: values.seed === undefined ? systemRandom : seededRandom(Number(values.seed)),
@@ -48,7 +69,8 @@ async function main(): Promise<void> {
     ...(values.faults === undefined
       ? {}
       : { faults: parseFaultScript(JSON.parse(await readFile(values.faults, 'utf8'))) }),
-    guestSshPort: Number(values['guest-ssh-port']),
+    guestSshPort: sshPort,
+    ...(values.guests === 'qemu' ? { guests: await qemuGuests(sshPort) } : {}),
   });
   const { cluster } = simulator.control;
   let vmid = Number(values.template);
