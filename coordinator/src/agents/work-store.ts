@@ -90,7 +90,8 @@ export interface Worker {
  * Items that this agent may lease now, oldest first: open, or with a lease that ran out, and not bound to another. One
  * that it handed back waits for a while, or until it has more room; others with room may take it at once.
  */
-export function listLeasable(reader: Reader, worker: Worker, limit: number): Promise<WorkRow[]> {
+export async function listLeasable(reader: Reader, worker: Worker, limit: number): Promise<WorkRow[]> {
+  if (!(await hasLiveWork(reader, worker.poolId))) return [];
   return reader
     .selectFrom('work')
     .selectAll()
@@ -120,6 +121,14 @@ export function listLeasable(reader: Reader, worker: Worker, limit: number): Pro
     .orderBy('id')
     .limit(limit)
     .execute();
+}
+
+/** Asked with every heartbeat, and mostly there is nothing: finding that out by the whole query costs ten times as much. */
+async function hasLiveWork(reader: Reader, poolId: string): Promise<boolean> {
+  const { rows } = await sql`select 1 from work where pool_id = ${poolId} and ${IS_LIVE} limit 1`.execute(
+    reader,
+  );
+  return rows.length > 0;
 }
 
 /** SQL: the agent takes new work, and the contract is reserved at it, or it has room for it. */
