@@ -69,6 +69,7 @@ function identityRoutes(context: Context): Route[] {
         await noticeEvidence(context, trx, agent, body.held);
         await takeHeartbeat(context, trx, agent, body);
         const worker = { agentKey: agent.publicKey, poolId: agent.poolId, now };
+        const elsewhere = await listHeldElsewhere(trx, agent, body.in_question ?? []);
         const head = await findHead(trx, agent.publicKey);
         const safeMode = await findSafeMode(trx);
         return {
@@ -78,7 +79,7 @@ function identityRoutes(context: Context): Route[] {
             next_interval_ms: context.config.agents.heartbeatIntervalMs,
             open_work: safeMode === null ? (await listLeasable(trx, worker, 100)).length : 0,
             records_held: head.seq,
-            held_elsewhere: await listHeldElsewhere(trx, agent, body.in_question ?? []),
+            ...(elsewhere.length === 0 ? {} : { held_elsewhere: elsewhere }),
             key_rotations: context.keys.rotations.length,
             ...(safeMode === null ? {} : { safe_mode: viewForAgents(safeMode) }),
           },

@@ -5,7 +5,7 @@
 import { sql } from 'kysely';
 import type { ErrorCode } from '@dc/shared/errors';
 import { readAvailability } from '@dc/shared/evidence/availability';
-import type { RecordKind, RecordPayload } from '@dc/shared/evidence/record';
+import { NO_CONTRACT, type RecordKind, type RecordPayload } from '@dc/shared/evidence/record';
 import type { OrderKind } from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import type { WireRecordResult } from '@dc/shared/wire/agent';
@@ -45,7 +45,8 @@ export async function applyRecord(
   record: RecordPayload,
 ): Promise<Outcome> {
   if (record.environment !== context.config.environment) return notApplied('RECORD_FOREIGN');
-  if (record.kind === 'availability') return noteAvailability(context, trx, agent, record);
+  if (record.contract_id === NO_CONTRACT && record.kind === 'availability')
+    return noteAvailability(context, trx, agent, record);
   if (!(await isOwnContract(trx, record.contract_id, agent)))
     return applyAsSuccessor(context, trx, agent, record);
   const effect = EFFECTS[record.kind];
@@ -102,7 +103,9 @@ async function isOwnContract(trx: Transaction, contractId: string, agent: AgentP
 }
 
 /** Null: a fact to be read from the chain, which moves nothing. */
-const EFFECTS: Readonly<Record<Exclude<RecordKind, 'availability'>, Effect | null>> = {
+const EFFECTS: Readonly<Record<RecordKind, Effect | null>> = {
+  // It is about no contract.
+  availability: () => Promise.resolve(notApplied('RECORD_INVALID')),
   provisioned: applyProvisioned,
   failed: applyFailed,
   destroyed: applyDestroyed,
@@ -158,7 +161,7 @@ async function applyChange(
   if (record.epoch !== contract.epoch) return notApplied('LEASE_STALE');
   if (isTerminal(contract.state)) return notApplied('RECORD_CONTRADICTS');
   const outcome = await completeChange(context, trx, contract, { kind, record, actor: agentName(agent) });
-  return outcome === 'applied' ? APPLIED : notApplied(outcome);
+  return outcome === 'RECORD_INVALID' ? notApplied(outcome) : { outcome };
 }
 
 /** Its order is carried out. What is done under an old lease may have been undone since: it closes nothing. */
