@@ -79,6 +79,11 @@ export class Invariants implements BackendWatcher {
     return this.#everSeen.size;
   }
 
+  /** What the history says of a contract. */
+  stateOf(contractId: string): ContractState | undefined {
+    return this.#states.get(contractId);
+  }
+
   /** Contracts that are paused. */
   get paused(): string[] {
     return [...this.#states].filter(([, state]) => state === 'paused').map(([id]) => id);

@@ -38,20 +38,22 @@ export class Renter {
     return this.#parts.name;
   }
 
+  /** Rents something now and pays for it at once. Null where that was refused. */
+  async take(hours: number): Promise<WireContract | null> {
+    const contract = await this.#order(hours);
+    if (contract === null) return null;
+    const { amount_e9s, currency } = contract.total;
+    this.#parts.house.pay({ contractId: contract.id, amount: { amountE9s: BigInt(amount_e9s), currency } });
+    return contract;
+  }
+
   /** Rents something now, and does with it what chance says. */
   async rent(onRented: (contractId: string) => void): Promise<void> {
     const dice = this.#dice;
-    const { world, house, shops } = this.#parts;
-    const body = {
-      offering_id: dice.pick(shops).offeringId,
-      duration_hours: dice.whole(1, 3),
-      ssh_public_key: sshKeyOf(this.name),
-      payment_method: house.method,
-    };
-    const contract = await this.#calls.post<WireContract>('/contracts', body);
+    const { world } = this.#parts;
+    const contract = await this.#order(dice.whole(1, 3));
     if (contract === null) return;
     const { id, total } = contract;
-    world.note(this.name, `rented ${id}`);
     onRented(id);
     this.#planPayment({ contractId: id, price: total });
     this.#perhaps(0.2, () => this.#extend(id));
@@ -62,6 +64,18 @@ export class Renter {
     if (!dice.chance(0.5)) return;
     const atMs = dice.chance(0.5) ? dice.between(0, 20_000) : dice.between(0, 200_000);
     world.time.schedule(atMs, () => void this.#ask(id, 'cancel', {}));
+  }
+
+  async #order(hours: number): Promise<WireContract | null> {
+    const { world, house, shops } = this.#parts;
+    const contract = await this.#calls.post<WireContract>('/contracts', {
+      offering_id: this.#dice.pick(shops).offeringId,
+      duration_hours: hours,
+      ssh_public_key: sshKeyOf(this.name),
+      payment_method: house.method,
+    });
+    if (contract !== null) world.note(this.name, `rented ${contract.id}`);
+    return contract;
   }
 
   /** With this probability, some time after it was rented. */

@@ -102,7 +102,12 @@ export class SimulatedWire implements Coordinator {
   }
 
   async requestPasswordReset(contractId: string, signal: AbortSignal): Promise<void> {
-    await this.#calls.send({ method: 'POST', path: `/contracts/${contractId}/reset-password`, body: {}, signal });
+    await this.#calls.send({
+      method: 'POST',
+      path: `/contracts/${contractId}/reset-password`,
+      body: {},
+      signal,
+    });
   }
 
   async keyRotations(signal: AbortSignal): Promise<string[]> {
