@@ -6,6 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
+import { hashIncluded, signCapacity } from '@dc/shared/evidence/capacity';
+import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import { HttpCoordinator } from '../../agent/src/coordinator-client/http-coordinator.ts';
 import { jittered } from '../../agent/src/lib/backoff.ts';
 import { systemClock } from '../../agent/src/lib/system-clock.ts';
@@ -51,6 +53,7 @@ export interface CrowdMeasured {
 const REGISTERING_AT_ONCE = 16;
 const CONNECTING_AT_ONCE = 64;
 const LEASES_MAX = 16;
+const STATED_FOR_MS = 180_000;
 
 const measured = (): Omit<CrowdMeasured, 'nudges'> => ({ latesMs: [], beatsMs: [], leases: 0, troubles: {} });
 let seen = measured();
@@ -58,17 +61,24 @@ let seen = measured();
 /** One agent. */
 class CrowdAgent {
   readonly seed = randomBytes(32);
+  readonly #key = SigningKey.fromSeed(this.seed);
   readonly #ending = new AbortController();
   readonly #loops: Promise<void>[] = [];
   nudgedAt: number[] = [];
+  /** What the coordinator calls its installation. */
+  environment = '';
   #coordinator: HttpCoordinator | null = null;
   #isLeasing = false;
   #lastBeatAt: number | null = null;
 
   /** Opens the stream and begins its heartbeats within `spreadMs`. Resolves when the stream is open. */
   async connect(url: string, spreadMs: number): Promise<void> {
-    const key = SigningKey.fromSeed(this.seed);
-    const coordinator = new HttpCoordinator({ url, key, clock: systemClock, random: systemRandom });
+    const coordinator = new HttpCoordinator({
+      url,
+      key: this.#key,
+      clock: systemClock,
+      random: systemRandom,
+    });
     this.#coordinator = coordinator;
     const open = Promise.withResolvers<true>();
     this.#loops.push(this.#listen(coordinator, () => open.resolve(true)));
@@ -126,18 +136,7 @@ class CrowdAgent {
     while (!signal.aborted) {
       const startedAt = performance.now();
       try {
-        const answer = await coordinator.heartbeat(
-          {
-            ...{
-              version: 'bench',
-              running_contracts: [],
-              healthy: true,
-              capabilities: { provisioner: 'bench' },
-            },
-            capacity: { cpu: 64, memory_mb: 65_536, disk_gb: 1000, instances: 100 },
-          },
-          signal,
-        );
+        const answer = await coordinator.heartbeat(this.#compose(), signal);
         seen.beatsMs.push(performance.now() - startedAt);
         const at = Date.parse(answer.server_time);
         if (this.#lastBeatAt !== null) seen.latesMs.push(at - this.#lastBeatAt - answer.next_interval_ms);
@@ -149,6 +148,21 @@ class CrowdAgent {
         await pause(jittered(1_000, systemRandom), signal);
       }
     }
+  }
+
+  /** What a real agent says with each heartbeat, its capacity signed. */
+  #compose(): WireHeartbeat {
+    const at = Date.now();
+    const statement = {
+      ...{ environment: this.environment, backend: null, includes: hashIncluded([]) },
+      ...{ seen_at: new Date(at).toISOString(), expires_at: new Date(at + STATED_FOR_MS).toISOString() },
+      ...{ cpu: 64, memory_mb: 65_536, instances: 100, addresses: null, port_blocks: null },
+      storages: [{ name: 'default', free_gb: 1000 }],
+    };
+    return {
+      ...{ version: 'bench', running_contracts: [], healthy: true, capabilities: { provisioner: 'bench' } },
+      ...{ capacity_statement: signCapacity(statement, this.#key), capacity_includes: [] },
+    };
   }
 }
 
@@ -195,8 +209,12 @@ async function setUp({ url, coordinatorKey, providers, agentsPerProvider }: Crow
     const offering = offeringOf(poolId, agentsPerProvider * 100);
     const { id: offeringId } = await provider.post<{ id: string }>(`${base}/offerings`, offering);
     const agents = Array.from({ length: agentsPerProvider }, () => new CrowdAgent());
-    for (const { seed } of agents)
-      await register(provider, { coordinatorKey, poolId }, new ApiClient(url, seed));
+    for (const agent of agents)
+      agent.environment = await register(
+        provider,
+        { coordinatorKey, poolId },
+        new ApiClient(url, agent.seed),
+      );
     pools.push({ poolId, offeringId, agents });
   });
   return { url, pools };
