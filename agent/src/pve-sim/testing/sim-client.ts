@@ -35,18 +35,26 @@ export class SimClient {
       for (const each of [value].flat()) form.append(name, each);
     const hasBody = method === 'POST' || method === 'PUT';
     const query = hasBody || form.size === 0 ? '' : `?${form.toString()}`;
-    const { statusCode, statusText, body } = await request(
-      `${this.#simulator.url}/api2/json${path}${query}`,
-      {
-        method: method as 'GET',
-        dispatcher: this.#agent,
-        headers: {
-          authorization: `PVEAPIToken=${this.#token}`,
-          ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
-        },
-        body: hasBody ? form.toString() : null,
-      },
-    );
+    const headers = {
+      authorization: `PVEAPIToken=${this.#token}`,
+      ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
+    };
+    return this.raw(method, `${path}${query}`, headers, hasBody ? form.toString() : null);
+  }
+
+  /** A request as it is given: no token, no form. */
+  async raw(
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    content: string | null = null,
+  ): Promise<SimAnswer> {
+    const { statusCode, statusText, body } = await request(`${this.#simulator.url}/api2/json${path}`, {
+      method: method as 'GET',
+      dispatcher: this.#agent,
+      headers,
+      body: content,
+    });
     const json = (await body.json()) as Record<string, unknown>;
     return { status: statusCode, reason: statusText, data: json.data, body: json };
   }
