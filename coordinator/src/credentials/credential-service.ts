@@ -80,18 +80,19 @@ export async function changeSpec(
 }
 
 /**
- * Takes what an agent reports as done under the contract's present epoch. False where nothing was asked for, or where
- * the boxes cannot be used: the change has then failed.
+ * Takes what an agent reports as done under the contract's present epoch. Where nobody asked, it is a fact that moves
+ * nothing. RECORD_INVALID where the boxes cannot be used: the change has then failed.
  */
 export async function completeChange(
   context: Context,
   trx: Transaction,
   contract: ContractRow,
   { kind, record, actor }: { kind: CredentialKind; record: RecordPayload; actor: string },
-): Promise<'applied' | 'RECORD_CONTRADICTS' | 'RECORD_INVALID'> {
+): Promise<'applied' | 'already_applied' | 'RECORD_INVALID'> {
   const now = context.clock.now();
   const change = await findLatestChange(trx, contract.id, kind);
-  if (change === null || change.done_at !== null) return 'RECORD_CONTRADICTS';
+  if (change === null) return 'applied';
+  if (change.done_at !== null) return 'already_applied';
   const made = kind === 'reset_password' ? readPassword(record.data, recipientsOf(change).length) : null;
   if (kind === 'reset_password' && made === null) {
     const failure = {
