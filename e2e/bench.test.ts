@@ -1,5 +1,6 @@
 /** The benchmark's own arithmetic: what it measures is only as good as how it counts. */
 import { describe, expect, it } from 'vitest';
+import { findNudges } from './bench/agents.ts';
 import { figure, isReached, median, percentile, renderTable } from './bench/figure.ts';
 
 const oneTo = (count: number) => Array.from({ length: count }, (_, index) => count - index);
@@ -41,10 +42,24 @@ describe('a figure', () => {
     const table = renderTable([
       figure('paid → agent starts', 'ms', 12.34, { target: { atMost: 50 }, floor: 10 }),
       figure('records', '1/s', 4321, { target: { atLeast: 5000 } }),
+      figure('late', '', 12_345, { target: { atMost: 0 } }),
     ]);
     expect(table.split('\n').slice(1)).toEqual([
       'paid → agent starts   12.3 ms  10.0 ms  1.23 ×   ≤ 50.0 ms  reached',
       'records              4321 1/s                   ≥ 5000 1/s   MISSED',
+      'late                   12,345                          ≤ 0   MISSED',
     ]);
+  });
+});
+
+describe('nudges', () => {
+  const pools = [
+    { poolId: 'a', agents: [[90, 130, 140], [111], []] },
+    { poolId: 'b', agents: [[105]] },
+  ];
+
+  it('count for each agent of the pool from the payment on; one that never came is as late as can be', () => {
+    expect(findNudges([{ poolId: 'a', paidAt: 100 }], pools)).toEqual([30, 11, 10_000]);
+    expect(findNudges([{ poolId: 'b', paidAt: 105 }], pools)).toEqual([0]);
   });
 });
