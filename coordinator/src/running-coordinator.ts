@@ -7,6 +7,9 @@ import type { CoordinatorMetrics } from './health/coordinator-metrics.ts';
 import { listenMetrics, type MetricsServer } from './health/metrics-server.ts';
 import type { JobRunner } from './jobs/job-runner.ts';
 
+/** Connections that wait to be taken. After a restart every agent comes back within a second; the system may allow less. */
+const BACKLOG = 4_096;
+
 /** The parts that start and stop. */
 export interface RunningParts {
   context: Context;
@@ -39,7 +42,7 @@ export class RunningCoordinator {
       this.#metricsServer = await listenMetrics(metrics.registry, metricsPort);
     }
     try {
-      await app.listen({ host: listen.host, port: listen.port });
+      await app.listen({ host: listen.host, port: listen.port, backlog: BACKLOG });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
       throw new AppError(
