@@ -218,6 +218,8 @@ function assertAvailable(stock: Stock): void {
       );
     case 'unhealthy':
       throw new AppError('OFFERING_UNSERVED', 'The provider’s backend does not work now.');
+    case 'safe_mode':
+      throw new AppError('COORDINATOR_SAFE_MODE');
     case 'offline':
       throw new AppError('OFFERING_UNSERVED', 'No agent of this provider is online.');
   }

@@ -6,7 +6,8 @@ import { sql, type RawBuilder } from 'kysely';
 import type { Reader } from '../database/database.ts';
 
 /** Why an offering cannot be rented now, or that it can. */
-export type Stock = 'available' | 'sold_out' | 'no_capacity' | 'draining' | 'unhealthy' | 'offline';
+export type Stock =
+  'available' | 'sold_out' | 'no_capacity' | 'draining' | 'unhealthy' | 'offline' | 'safe_mode';
 
 /** When an agent counts as online. */
 export interface Presence {
@@ -57,7 +58,8 @@ export const servesOffering = sql<boolean>`(a.pool_id = o.pool_id or (o.any_pool
 /** SQL: the stock of the offering `o`. */
 export function stockOf(presence: Presence): RawBuilder<Stock> {
   const serving = isServing(presence);
-  return sql<Stock>`(case when o.places_taken >= o.places then 'sold_out' else (
+  return sql<Stock>`(case when o.places_taken >= o.places then 'sold_out'
+    when exists (select 1 from safe_modes where resolved_at is null) then 'safe_mode' else (
     select case
       when count(*) filter (where ${isOnline(presence)}) = 0 then 'offline'
       when count(*) filter (where ${isOnline(presence)} and ${isOpen(presence)}) = 0 then 'draining'

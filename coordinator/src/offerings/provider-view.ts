@@ -6,6 +6,8 @@ import type { WireProvider } from '@dc/shared/wire/offering';
 import type { Reader } from '../database/database.ts';
 import type { AgentsTable } from '../database/tables-spine.ts';
 import { summarizeChain } from '../evidence/record-store.ts';
+import { findSafeMode, listUnknownContracts } from '../safe-mode/safe-mode-store.ts';
+import { viewForAll } from '../safe-mode/view-safe-mode.ts';
 import type { Presence } from './pool-room.ts';
 import { listAgents, type GrantRow, type PoolRow, type ProviderRow } from './provider-store.ts';
 
@@ -15,6 +17,7 @@ export async function viewProvider(
   row: ProviderRow,
   presence: Presence,
 ): Promise<WireProvider> {
+  const safeMode = await findSafeMode(reader);
   const agents: WireProvider['agents'] = [];
   for (const agent of await listAgents(reader, row.pubkey))
     agents.push(await viewAgent(reader, agent, presence));
@@ -24,11 +27,13 @@ export async function viewProvider(
     auto_accept: row.auto_accept === 1,
     created_at: toTimestamp(row.created_at),
     agents,
+    ...(safeMode === null ? {} : { safe_mode: viewForAll(safeMode) }),
   };
 }
 
 async function viewAgent(reader: Reader, agent: Selectable<AgentsTable>, presence: Presence) {
   const chain = await summarizeChain(reader, agent.public_key);
+  const unknown = (await listUnknownContracts(reader, agent.public_key)).length;
   return {
     public_key: agent.public_key,
     label: agent.label,
@@ -39,6 +44,7 @@ async function viewAgent(reader: Reader, agent: Selectable<AgentsTable>, presenc
     draining: agent.draining === 1,
     maintenance_until: maintenanceUntil(agent, presence.now),
     evidence: { records: chain.records, gap_from_seq: chain.gapFromSeq, fork_at_seq: chain.forkAtSeq },
+    ...(unknown === 0 ? {} : { unknown_contracts: unknown }),
   };
 }
 

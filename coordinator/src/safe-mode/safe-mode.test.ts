@@ -129,6 +129,35 @@ describe('A restored older backup', () => {
     expect(rows).toEqual([]);
   });
 
+  it('is shown where things are sold and to whoever looks at a provider, also what it does not know', async () => {
+    const { market, memory } = await restoredMarket();
+    const { client } = market.coordinator;
+    await market.agent.beat({ held: memory.held });
+    const own = { key: market.agent.key };
+    await client.post('/agents/held-orders', { orders: memory.orders, is_last: true }, own);
+    expect((await client.get(`/offerings/${market.offering.id}`)).body).toMatchObject({
+      in_stock: false,
+      out_of_stock: 'safe_mode',
+    });
+    const pubkey = market.provider.key.publicKey;
+    expect((await client.get(`/providers/${pubkey}`)).body).toMatchObject({
+      safe_mode: { since: expect.any(String) as string },
+      agents: [{ unknown_contracts: 1 }],
+    });
+    for (const [path, words] of [
+      [`/providers/${pubkey}`, 'Nothing is sold, ended or paid here since'],
+      [`/providers/${pubkey}`, 'that this site does not know any more'],
+      ['/', 'Nothing is sold now'],
+      [`/offerings/${market.offering.id}`, 'Nothing is sold here at the moment'],
+    ] as const) {
+      const { payload } = await market.coordinator.app.inject({
+        url: path,
+        headers: { host: '127.0.0.1:8787' },
+      });
+      expect(payload.replaceAll(/\s+/g, ' ')).toContain(words);
+    }
+  });
+
   it('keeps what is delivered again, says what differs, and is brought to what the agent can prove', async () => {
     const { market, memory, early, pending, late, cancelled, moneyThen } = await restoredMarket();
     const { client, context } = market.coordinator;

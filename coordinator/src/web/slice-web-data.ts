@@ -90,9 +90,19 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
   };
 }
 
+const SHOWN_STOCK: Readonly<Record<ListedOffering['stock'], ShownOffering['stock']>> = {
+  available: 'available',
+  sold_out: 'sold_out',
+  no_capacity: 'sold_out',
+  draining: 'draining',
+  unhealthy: 'offline',
+  offline: 'offline',
+  safe_mode: 'paused',
+};
+
 function showOffering(row: ListedOffering): ShownOffering {
   // Whether places or room ran out, and what exactly does not work, is the provider's concern.
-  const stock = row.stock === 'no_capacity' ? 'sold_out' : row.stock === 'unhealthy' ? 'offline' : row.stock;
+  const stock = SHOWN_STOCK[row.stock];
   return { ...viewOffering(row), stock };
 }
 

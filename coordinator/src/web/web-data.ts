@@ -7,7 +7,7 @@ import type { AccountPrincipal } from '../http/principal.ts';
 import type { OfferingFilter } from './offering-filter.ts';
 
 /** Whether an offering can be rented now, and if not, why. */
-export type Stock = 'available' | 'sold_out' | 'draining' | 'offline';
+export type Stock = 'available' | 'sold_out' | 'draining' | 'offline' | 'paused';
 
 /** An offering as the pages show it. */
 export interface ShownOffering extends WireOffering {

@@ -33,10 +33,10 @@ export const Offering = closed({
   max_hours: Type.Integer(),
   in_stock: Type.Boolean({ description: 'A place is free and an agent that can serve it is online' }),
   out_of_stock: Type.Optional(
-    Type.Enum(['sold_out', 'no_capacity', 'draining', 'unhealthy', 'offline'], {
+    Type.Enum(['sold_out', 'no_capacity', 'draining', 'unhealthy', 'offline', 'safe_mode'], {
       description:
         'Why it is not in stock: all places are taken; the provider has no room for it; its agents take no new work ' +
-        '(draining or maintenance); their backends do not work; none of them was heard of lately',
+        '(draining or maintenance); their backends do not work; none of them was heard of lately; the coordinator sells nothing now',
     }),
   ),
 });
@@ -95,7 +95,17 @@ export const Provider = closed({
         gap_from_seq: nullable(Type.Integer()),
         fork_at_seq: nullable(Type.Integer()),
       }),
+      unknown_contracts: Type.Optional(
+        Type.Integer({
+          description:
+            'Contracts that it holds orders for and that the coordinator does not know any more: nothing is done ' +
+            'about them, and their instances go on',
+        }),
+      ),
     }),
+  ),
+  safe_mode: Type.Optional(
+    closed({ since: Timestamp }, { description: 'There while the coordinator acts on nothing' }),
   ),
 });
 export type WireProvider = Static<typeof Provider>;

@@ -48,6 +48,7 @@ export const STOCK_TEXT: Readonly<Record<Stock, string>> = {
   available: 'In stock',
   sold_out: 'Sold out',
   draining: 'In maintenance',
+  paused: 'Nothing is sold now',
   offline: 'Provider offline',
 };
 

@@ -31,6 +31,14 @@ export function providerPage({ provider, offerings, uptime, attention }: Provide
         Provider since ${timeElement(provider.created_at)} ·
         ${provider.auto_accept ? 'takes paid orders by itself' : 'decides on each paid order by hand'}
       </p>
+      ${
+        provider.safe_mode !== undefined &&
+        html`<p class="notice bad">
+          <b>Nothing is sold, ended or paid here since ${timeElement(provider.safe_mode.since)}.</b> This
+          site’s data may be older than what its providers have done; its operator compares them. Running
+          servers go on.
+        </p>`
+      }
       ${attention !== null && renderAttention(attention, (key) => nameOf(provider, key))}
       <section class="card" aria-labelledby="agents-title">
         <h2 id="agents-title">Agents</h2>
@@ -110,6 +118,13 @@ function renderAgent(agent: Agent, uptime: WireUptime): Html {
       html`<p class="notice bad">
         <b>A gap.</b> Records are missing from number ${evidence.gap_from_seq} on: what happened then is not
         known.
+      </p>`
+    }
+    ${
+      agent.unknown_contracts !== undefined &&
+      html`<p class="notice">
+        It holds ${agent.unknown_contracts} ${agent.unknown_contracts === 1 ? 'contract' : 'contracts'} that
+        this site does not know any more. Nothing is done about them.
       </p>`
     }
     ${

@@ -73,6 +73,8 @@ function blockReason({ offering, paymentMethods }: RentView): string | null {
     return 'The provider takes no new contracts at the moment: it is in maintenance.';
   if (offering.stock === 'offline')
     return 'The provider’s agent is offline, so that nothing could be built now.';
+  if (offering.stock === 'paused')
+    return 'Nothing is sold here at the moment: the operator of this site is comparing its data with its providers’.';
   if (paymentMethods.length === 0) return 'This coordinator takes no payments yet.';
   return null;
 }
