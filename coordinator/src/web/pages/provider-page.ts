@@ -31,14 +31,7 @@ export function providerPage({ provider, offerings, uptime, attention }: Provide
         Provider since ${timeElement(provider.created_at)} ·
         ${provider.auto_accept ? 'takes paid orders by itself' : 'decides on each paid order by hand'}
       </p>
-      ${
-        provider.safe_mode !== undefined &&
-        html`<p class="notice bad">
-          <b>Nothing is sold, ended or paid here since ${timeElement(provider.safe_mode.since)}.</b> This
-          site’s data may be older than what its providers have done; its operator compares them. Running
-          servers go on.
-        </p>`
-      }
+      ${renderSafeMode(provider)}
       ${attention !== null && renderAttention(attention, (key) => nameOf(provider, key))}
       <section class="card" aria-labelledby="agents-title">
         <h2 id="agents-title">Agents</h2>
@@ -91,6 +84,15 @@ export function providerPage({ provider, offerings, uptime, attention }: Provide
         <code class="wrap">${provider.pubkey}</code>
       </details>`,
   };
+}
+
+/** That the site itself acts on nothing: it concerns everybody who looks. */
+function renderSafeMode({ safe_mode: safeMode }: WireProvider): Html | null {
+  if (safeMode === undefined) return null;
+  return html`<p class="notice bad">
+    <b>Nothing is sold, ended or paid here since ${timeElement(safeMode.since)}.</b> This site’s data may be
+    older than what its providers have done; its operator compares them. Running servers go on.
+  </p>`;
 }
 
 /** An agent by its label, or by the beginning of its key. */
