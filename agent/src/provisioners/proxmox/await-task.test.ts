@@ -45,7 +45,7 @@ describe('waiting for a task', () => {
     expect(nodeOfUpid(upid)).toBe('pve2');
     expect(await wait()).toEqual({ warnings: [] });
     expect(await client.ok('GET', '/nodes/pve2/qemu/101/config')).toMatchObject({
-      digest: expect.any(String),
+      digest: expect.any(String) as string,
     });
   });
 
