@@ -34,8 +34,24 @@ export interface HeartbeatWords {
   readonly environment: string;
 }
 
-/** The body of the next heartbeat. */
-export function composeHeartbeat(words: HeartbeatWords): WireHeartbeat {
+/** What was stated of one look: the same until the next one, so that the coordinator need not read it again. */
+export interface StatedLook {
+  readonly lookedAt: number;
+  readonly said: Pick<WireHeartbeat, 'capacity_statement' | 'capacity_includes'>;
+}
+
+/** The body of the next heartbeat. `last` is what the one before stated; null for the first. */
+export function composeHeartbeat(
+  words: HeartbeatWords,
+  last: StatedLook | null = null,
+): { beat: WireHeartbeat; stated: StatedLook } {
+  const { lookedAt } = words.observer;
+  const free = words.observer.fingerprint?.freeCapacity ?? null;
+  const stated = last?.lookedAt === lookedAt ? last : { lookedAt, said: describeCapacity(words, free) };
+  return { beat: composeBeat(words, stated), stated };
+}
+
+function composeBeat(words: HeartbeatWords, stated: StatedLook): WireHeartbeat {
   const { journal, provisioner, observer, runner, clock, version } = words;
   const { fingerprint } = observer;
   const running = journal.instances(['running']).filter(({ contractId, changedAt }) => {
@@ -53,7 +69,7 @@ export function composeHeartbeat(words: HeartbeatWords): WireHeartbeat {
       ...describeTrouble(journal),
     },
     ...(fingerprint === null ? {} : { healthy: fingerprint.healthy }),
-    ...describeCapacity(words, fingerprint?.freeCapacity ?? null),
+    ...stated.said,
     ...(draining ? { draining } : {}),
     ...(until === null ? {} : { maintenance_until: until }),
     running_contracts: running.slice(0, CONTRACTS_MAX).map(({ contractId }) => contractId),

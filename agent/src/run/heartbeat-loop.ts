@@ -5,7 +5,7 @@ import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { PinnedKeys } from '../coordinator-keys/pinned-keys.ts';
 import { jittered } from '../lib/backoff.ts';
 import type { Turn } from '../lib/loop.ts';
-import { composeHeartbeat, type HeartbeatWords } from './compose-heartbeat.ts';
+import { composeHeartbeat, type HeartbeatWords, type StatedLook } from './compose-heartbeat.ts';
 import type { Contact } from './contact.ts';
 import { describeHeld, receiptedSeq, type HeldOrdersTeller } from './held-evidence.ts';
 
@@ -29,10 +29,13 @@ export interface HeartbeatParts extends HeartbeatWords {
 
 /** One heartbeat. */
 export function heartbeatTurn(parts: HeartbeatParts): Turn {
+  let stated: StatedLook | null = null;
   return async (signal) => {
     // Before we ask: what is receipted while the answer is on its way cannot be in it.
     const receipted = receiptedSeq(parts.journal);
-    const beat = { ...composeHeartbeat(parts), held: describeHeld(parts.journal) };
+    const composed = composeHeartbeat(parts, stated);
+    stated = composed.stated;
+    const beat = { ...composed.beat, held: describeHeld(parts.journal) };
     const answer = await parts.coordinator.heartbeat(beat, signal);
     parts.contact.seen();
     await parts.pins.expect(answer.key_rotations ?? 0, signal);

@@ -48,15 +48,18 @@ export async function saveCapacity(
   beat: WireHeartbeat,
 ): Promise<boolean> {
   const { agentKey } = speaker;
-  const stated = readStated(speaker, beat);
   const before = await trx
     .selectFrom('capacities')
     .selectAll()
     .where('agent_key', '=', agentKey)
     .executeTakeFirst();
+  // Most heartbeats come between two looks: their statement is the one that is held, with the list that it is bound to.
+  if (before !== undefined && before.statement === beat.capacity_statement) return false;
+  const stated = readStated(speaker, beat);
   if (stated === null) {
+    if (before === undefined) return false;
     await trx.deleteFrom('capacities').where('agent_key', '=', agentKey).execute();
-    return before !== undefined;
+    return true;
   }
   const pending = await notePresent(trx, speaker, { beat, backend: stated.backend });
   const refusedAt = before?.refused_at ?? 0;

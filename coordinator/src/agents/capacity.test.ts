@@ -121,7 +121,7 @@ describe('A signed statement of capacity', () => {
     [
       'that is bound to another list',
       (market) => ({
-        ...stating(market, market.agent.key),
+        ...stating(market, market.agent.key, { cpu: 7 }),
         capacity_includes: ['01890000-0000-7000-8000-000000000001'],
       }),
     ],
