@@ -44,7 +44,7 @@ export function buildCluster(options: PveSimulatorOptions, version: PveVersion, 
     vms,
     pools,
     nodes: nodesOf(options.nodes ?? 1),
-    storages: new Storages(options.storages ?? STORAGES, clock),
+    storages: new Storages(options.storages ?? STORAGES, clock, timing.lockTimeoutMs),
     access: new AccessControl(version, (path) => poolOf(path, vms, pools)),
     tasks: new Tasks(clock, (run, work) => faults.runTask(run, work)),
   });

@@ -94,7 +94,9 @@ export function readConfigChange(params: Parameters): ConfigChange {
 export async function changeConfig(call: Call, vm: Vm, inBackground: boolean): Promise<string | null> {
   const { cluster, params, authId } = call;
   const change = readConfigChange(params);
-  checkConfigChange(cluster, vm, change);
+  checkSkipLock(call);
+  if (!params.flag('skiplock')) cluster.checkLock(vm);
+  checkConfigChange(vm, change);
   checkConfigPrivileges(call, vm, change, undefined);
   checkStoragePrivileges(call, change);
   if (!inBackground) {
@@ -103,6 +105,13 @@ export async function changeConfig(call: Call, vm: Vm, inBackground: boolean): P
   }
   const start = { node: vm.node, type: 'qmconfig', id: String(vm.vmid), authId };
   return cluster.tasks.start(start, () => applyConfigChange(cluster, vm, change));
+}
+
+/** Throws where somebody else than root asks that a lock be overlooked: not even a token of root's may. */
+export function checkSkipLock({ params, authId }: Call): void {
+  if (params.flag('skiplock') && authId !== 'root@pam') {
+    throw PveError.parameters({ skiplock: 'Only root may use this option.' });
+  }
 }
 
 /** Throws the 403 for the first setting that the caller may not touch. */

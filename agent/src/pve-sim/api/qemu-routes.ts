@@ -10,6 +10,7 @@ import { checkConfigChange } from '../cluster/change-config.ts';
 import { PveError } from '../http/pve-error.ts';
 import {
   changeConfig,
+  checkSkipLock,
   checkStoragePrivileges,
   readConfigChange,
   shownConfig,
@@ -79,7 +80,10 @@ export const QEMU_ROUTES: readonly Route[] = [
     path: '/nodes/{node}/qemu/{vmid}',
     parameters: { ...AT_VM, purge: FLAG, 'destroy-unreferenced-disks': FLAG, skiplock: FLAG },
     permission: perm('/vms/{vmid}', 'VM.Allocate'),
-    handle: (call) => destroyVm(call.cluster, vmOf(call), call.authId),
+    handle: (call) => {
+      checkSkipLock(call);
+      return destroyVm(call.cluster, vmOf(call), call.authId);
+    },
   },
   {
     method: 'POST',
@@ -213,9 +217,7 @@ function power(verb: string, handle: Route['handle'], parameters: Route['paramet
     // What is on can be switched off whatever the cluster thinks.
     needsQuorum: verb === 'start',
     handle: (call) => {
-      if (call.params.flag('skiplock') && !call.authId.startsWith('root@pam')) {
-        throw PveError.parameters({ skiplock: 'Only root may use this option.' });
-      }
+      checkSkipLock(call);
       return handle(call);
     },
   };
@@ -238,7 +240,7 @@ function create(call: Call): string {
   const vm = new Vm(vmid, params.text('node'), cluster.clock.monotonic());
   vm.pool = pool;
   const change = readConfigChange(params);
-  checkConfigChange(cluster, vm, change);
+  checkConfigChange(vm, change);
   checkConfigPrivileges(call, vm, change, pool);
   checkStoragePrivileges(call, change);
   return createVm(cluster, vm, change, authId);

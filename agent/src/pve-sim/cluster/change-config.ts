@@ -29,8 +29,7 @@ export interface ConfigChange {
 }
 
 /** Checks what can be checked before anything is changed. */
-export function checkConfigChange(cluster: Cluster, vm: Vm, change: ConfigChange): void {
-  cluster.checkLock(vm);
+export function checkConfigChange(vm: Vm, change: ConfigChange): void {
   if (change.digest !== undefined && change.digest !== vm.digest) {
     throw PveError.failed('detected modified configuration - file changed by other user? Try again.');
   }
@@ -72,7 +71,8 @@ export async function applyConfigChange(cluster: Cluster, vm: Vm, change: Config
   for (const key of change.revert) vm.pending.delete(key);
   for (const key of change.remove) await removeSetting(cluster, vm, key);
   for (const [key, value] of change.set) {
-    if (DRIVE_KEY.test(key)) await setDrive(cluster, vm, key, value);
+    if (key === 'lock') vm.lock = value;
+    else if (DRIVE_KEY.test(key)) await setDrive(cluster, vm, key, value);
     else set(vm, key, await storedValue(cluster, vm, key, value));
   }
 }
@@ -101,6 +101,7 @@ function withMac(cluster: Cluster, value: string, old: string | undefined): stri
 }
 
 async function removeSetting(cluster: Cluster, vm: Vm, key: string): Promise<void> {
+  if (key === 'lock') vm.lock = undefined;
   const old = vm.config.get(key);
   vm.pending.delete(key);
   if (old === undefined) return;

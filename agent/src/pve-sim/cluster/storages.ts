@@ -1,6 +1,6 @@
 /**
  * Storages: what each kind can do (linked clones, snapshots, what its volumes are called), which volumes are on
- * them, how full they are, and their locks, which time out after ten seconds as Proxmox VE's do.
+ * them, how full they are, and their locks, which time out as Proxmox VE's do.
  */
 import type { CancelTimer, Clock } from '@dc/shared/clock';
 import { PveError } from '../http/pve-error.ts';
@@ -75,7 +75,6 @@ export interface Volume {
 }
 
 const TOTAL_BYTES = 500 * 1024 ** 3;
-const LOCK_TIMEOUT_MS = 10_000; // As long as Proxmox VE waits for the lock of a storage or of a VM's file.
 
 export class Storage {
   readonly options: StorageOptions;
@@ -109,9 +108,9 @@ export class Storages {
   readonly #volumes = new Map<string, Volume>();
   readonly locks: Locks;
 
-  constructor(options: readonly StorageOptions[], clock: Clock) {
+  constructor(options: readonly StorageOptions[], clock: Clock, lockTimeoutMs: number) {
     for (const each of options) this.#storages.set(each.storage, new Storage(each));
-    this.locks = new Locks(clock);
+    this.locks = new Locks(clock, lockTimeoutMs);
   }
 
   all(): Storage[] {
@@ -176,16 +175,18 @@ export class Storages {
   }
 }
 
-/** Locks that are taken in turn and waited for ten seconds. */
+/** Locks that are taken in turn and waited for only so long: ten seconds in Proxmox VE. */
 export class Locks {
   readonly #clock: Clock;
+  readonly #timeoutMs: number;
   readonly #waiting = new Map<string, (() => void)[]>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** Runs `work` while holding `name`. Fails with `can't lock file … - got timeout` after ten seconds of waiting. */
+  /** Runs `work` while holding `name`. Fails with `can't lock file … - got timeout` after too long a wait. */
   async hold<T>(name: string, timeoutText: string, work: () => Promise<T>): Promise<T> {
     await this.#take(name, timeoutText);
     try {
@@ -207,7 +208,7 @@ export class Locks {
         resolve();
       };
       queue.push(enter);
-      const cancel: CancelTimer = this.#clock.schedule(LOCK_TIMEOUT_MS, () => {
+      const cancel: CancelTimer = this.#clock.schedule(this.#timeoutMs, () => {
         queue.splice(queue.indexOf(enter), 1);
         reject(PveError.failed(timeoutText));
       });

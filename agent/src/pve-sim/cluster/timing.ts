@@ -11,8 +11,10 @@ export interface Timing {
   readonly destroyMs: number;
   readonly resizeMs: number;
   readonly snapshotMs: number;
-  /** For each allocation the storage's lock is held this long; who waits more than 10 s for it gives up. */
+  /** For each allocation the storage's lock is held this long; one at a time. */
   readonly storageLockMs: number;
+  /** Who waits longer than this for a lock of a storage or a VM gives up. */
+  readonly lockTimeoutMs: number;
   /** From the start until the guest has its address and its SSH server listens. */
   readonly bootMs: number;
   /** From the start until the guest agent answers. */
@@ -36,6 +38,7 @@ export const QUICK: Timing = {
   resizeMs: 5,
   snapshotMs: 10,
   storageLockMs: 2,
+  lockTimeoutMs: 10_000,
   bootMs: 30,
   agentMs: 40,
   shutdownMs: 20,
@@ -54,6 +57,7 @@ export const LIFELIKE: Timing = {
   resizeMs: 400,
   snapshotMs: 1_500,
   storageLockMs: 300,
+  lockTimeoutMs: 10_000,
   bootMs: 3_000,
   agentMs: 3_000,
   shutdownMs: 2_500,
