@@ -12,7 +12,7 @@ import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
-import { unableFailure } from '../credentials/credential-rules.ts';
+import { unableFailure } from '../credentials/reported-change.ts';
 import { changeSpec, failChange } from '../credentials/credential-service.ts';
 import type { Transaction } from '../database/database.ts';
 import { agentName, type AgentPrincipal } from '../http/principal.ts';

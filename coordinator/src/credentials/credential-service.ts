@@ -14,13 +14,7 @@ import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Failure } from '../contracts/reported-facts.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import {
-  assertChangeable,
-  CHANGE_TEXT,
-  PASSWORD_KEPT_MS,
-  readPassword,
-  recipientsOf,
-} from './credential-rules.ts';
+import { assertChangeable, CHANGE_TEXT, PASSWORD_KEPT_MS, recipientsOf } from './credential-rules.ts';
 import {
   findChange,
   findLatestChange,
@@ -28,6 +22,7 @@ import {
   finishChange,
   insertChange,
 } from './credential-store.ts';
+import { readPassword } from './reported-change.ts';
 
 /** What is asked for, and by whom (as the contract's history names them). */
 export type ChangeRequest = { actor: string } & (

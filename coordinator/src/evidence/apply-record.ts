@@ -16,7 +16,7 @@ import { moveContract, releaseContract } from '../contracts/contract-service.ts'
 import { readAccess, readFailure } from '../contracts/reported-facts.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import { requestVerification } from '../contracts/verify-delivery.ts';
-import { changeFailure } from '../credentials/credential-rules.ts';
+import { changeFailure } from '../credentials/reported-change.ts';
 import { completeChange, failChange } from '../credentials/credential-service.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
