@@ -1,4 +1,5 @@
 /** Puts the ways of paying together, by what is configured: their providers, routes and jobs. */
+import type { Clock } from '@dc/shared/clock';
 import type { CoordinatorConfig } from './config/config.ts';
 import { readSecretFile } from './config/secret-file.ts';
 import type { Context } from './context.ts';
@@ -14,6 +15,7 @@ import {
 } from './payments/checkouts.ts';
 import { CAPTURE_TOPIC, CLOSE_TOPIC, LOOK_TOPIC, OPEN_TOPIC } from './payments/payment-asks.ts';
 import { paymentAdminRoutes } from './payments/payment-admin-routes.ts';
+import { createIcpayPayment } from './payments/icpay/icpay-payment.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
 import { sendRefund } from './payments/refund-job.ts';
 import { REFUND_TOPIC } from './payments/settlement.ts';
@@ -27,8 +29,12 @@ import { webhookRoutes } from './payments/webhook-routes.ts';
 const SWEEP_EVERY_MS = 30_000;
 
 /** The ways of paying, in the order in which they are offered. Throws KEY_FILE_INVALID and KEY_FILE_UNSAFE. */
-export function createPayments(config: CoordinatorConfig, others: readonly PaymentProvider[]): Payments {
-  const { test, stripe } = config.payments;
+export function createPayments(
+  config: CoordinatorConfig,
+  clock: Clock,
+  others: readonly PaymentProvider[],
+): Payments {
+  const { test, stripe, icpay } = config.payments;
   const providers: PaymentProvider[] = [...others];
   if (stripe !== undefined) {
     const [secretKey] = readSecretFile(stripe.secretKeyFile, 'the secret key of Stripe');
@@ -36,6 +42,12 @@ export function createPayments(config: CoordinatorConfig, others: readonly Payme
     providers.push(
       createStripePayment({ ...stripe, secretKey, webhookSecrets, publicUrl: config.publicUrl }),
     );
+  }
+  if (icpay !== undefined) {
+    const [secretKey] = readSecretFile(icpay.secretKeyFile, 'the secret key of ICPay');
+    const webhookSecrets = readSecretFile(icpay.webhookSecretFile, 'the secret of ICPay’s webhook');
+    const settings = { ...icpay, secretKey, webhookSecrets, publicUrl: config.publicUrl };
+    providers.push(createIcpayPayment(settings, clock));
   }
   // A wallet that nothing can fill is no way to pay.
   const hasWallet = config.payments.wallet ?? true;

@@ -119,7 +119,7 @@ export async function createCoordinator(
     ledger: guardLedger(createLedgerStore({ clock, random })),
     streams: new EventStreams(clock, limits.streams),
   };
-  const payments = createPayments(config, parts.payments ?? []);
+  const payments = createPayments(config, clock, parts.payments ?? []);
   addJobs(jobs, context, payments);
   await checkMark(context);
   const web = buildWeb(context, sliceWebData(context, payments));

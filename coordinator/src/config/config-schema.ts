@@ -58,6 +58,37 @@ const StripeSchema = closed(
   'payments by Stripe: cards and more',
 );
 
+const IcpaySchema = closed(
+  {
+    secret_key_file: secretFile('the secret key of ICPay', '/etc/dc-coordinator/icpay.key'),
+    webhook_secret_file: secretFile('the secret of its webhook', '/etc/dc-coordinator/icpay-webhook.secret'),
+    publishable_key: Type.String({ minLength: 1, description: 'the publishable key', examples: ['pk_…'] }),
+    api_base: apiBase('ICPay', 'https://api.icpay.org'),
+    checkout_url: Type.String({
+      pattern: '^https?://\\S+$',
+      description:
+        'the page where an intent is paid, with ICPay’s widget or hosted by it; {intent} and {return} are replaced',
+      examples: ['https://pay.example.net/?intent={intent}&return={return}'],
+    }),
+    token: Type.String({
+      minLength: 1,
+      description: 'the short code of the token that is taken',
+      examples: ['ic_ckusdc'],
+    }),
+    ledger_canister_id: Type.String({
+      minLength: 1,
+      description: 'the canister of that token’s ledger; what comes from another one pays nothing',
+      examples: ['xevnm-gaaaa-aaaar-qafnq-cai'],
+    }),
+    webhook_signature: Type.Enum(['timed', 'bare'], {
+      description:
+        'timed: t=…,v1=… over the time and the body; bare: the HMAC of the body alone, which ages never',
+      default: 'timed',
+    }),
+  },
+  'payments by ICPay: tokens',
+);
+
 export const RawConfigSchema = closed(
   {
     environment: Type.String({
@@ -123,6 +154,7 @@ export const RawConfigSchema = closed(
           default: true,
         }),
         stripe: Type.Optional(StripeSchema),
+        icpay: Type.Optional(IcpaySchema),
       },
       'how renters pay',
     ),

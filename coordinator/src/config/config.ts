@@ -11,6 +11,18 @@ export interface StripeConfig {
   invoices: boolean;
 }
 
+/** How ICPay is reached, and which token is taken. */
+export interface IcpayConfig {
+  secretKeyFile: string;
+  webhookSecretFile: string;
+  publishableKey: string;
+  apiBase: string;
+  checkoutUrl: string;
+  token: string;
+  ledgerCanisterId: string;
+  webhookSignature: 'timed' | 'bare';
+}
+
 /** See config-schema.ts for what each means to an operator. */
 export interface CoordinatorConfig {
   /** Name of this installation ("prod", "demo"); part of seals, orders and records, so that two never mix. */
@@ -31,6 +43,7 @@ export interface CoordinatorConfig {
     /** Whether renters can have a wallet, where something can fill it. True unless said otherwise. */
     wallet?: boolean;
     stripe?: StripeConfig;
+    icpay?: IcpayConfig;
   };
   agents: {
     heartbeatIntervalMs: number;

@@ -20,6 +20,7 @@ const PROOF_MS = 600_000;
 const EVIDENCE_GRACE_MS = 86_400_000;
 
 const STRIPE_API = 'https://api.stripe.com';
+const ICPAY_API = 'https://api.icpay.org';
 
 /** Flags that win over the file. */
 export interface ConfigOverrides {
@@ -80,7 +81,10 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
         false,
       );
   }
-  const { stripe } = raw.payments;
+  const { stripe, icpay } = raw.payments;
+  const icpayBase = icpay === undefined ? null : URL.parse(icpay.api_base);
+  if (icpay !== undefined && icpayBase?.protocol !== 'https:' && !isLoopback(icpayBase?.hostname ?? ''))
+    add('payments.icpay.api_base', icpay.api_base, 'https, or an address on loopback', ICPAY_API);
   if (stripe !== undefined) {
     const base = URL.parse(stripe.api_base);
     if (base === null || (base.origin !== STRIPE_API && !isLoopback(base.hostname)))
@@ -110,7 +114,7 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
 }
 
 function toPayments(
-  { test, wallet, stripe }: RawConfig['payments'],
+  { test, wallet, stripe, icpay }: RawConfig['payments'],
   folder: string,
 ): CoordinatorConfig['payments'] {
   return {
@@ -126,6 +130,20 @@ function toPayments(
             capture: stripe.capture,
             automaticTax: stripe.automatic_tax,
             invoices: stripe.invoices,
+          },
+        }),
+    ...(icpay === undefined
+      ? {}
+      : {
+          icpay: {
+            secretKeyFile: resolve(folder, icpay.secret_key_file),
+            webhookSecretFile: resolve(folder, icpay.webhook_secret_file),
+            publishableKey: icpay.publishable_key,
+            apiBase: new URL(icpay.api_base).origin,
+            checkoutUrl: icpay.checkout_url,
+            token: icpay.token,
+            ledgerCanisterId: icpay.ledger_canister_id,
+            webhookSignature: icpay.webhook_signature,
           },
         }),
   };

@@ -26,7 +26,10 @@ export async function applyRefundFact(
   fact: RefundFact,
 ): Promise<void> {
   const rows = await listPaymentRefunds(trx, { payment_key: payment.key });
-  const known = rows.find(({ external_id, id }) => external_id === fact.id || id === fact.refundKey);
+  const known =
+    rows.find(({ external_id, id }) => external_id === fact.id || id === fact.refundKey) ??
+    // One that was asked for, and whose answer never came.
+    rows.find((row) => row.state === 'pending' && row.external_id === null);
   if (known === undefined && fact.status === 'failed') return; // Made by hand, and it never left.
   const row = known ?? (await insertByHand(context, trx, payment, fact));
   const isNews = row.state !== fact.status && !(row.state === 'failed' || fact.status === 'pending');
@@ -52,10 +55,11 @@ async function insertByHand(
   payment: PaymentRow,
   fact: RefundFact,
 ): Promise<PaymentRefundRow> {
+  const amountE9s = fact.amount?.amountE9s ?? payment.amount_e9s + payment.tax_e9s;
   const row: PaymentRefundRow = {
     ...{ id: `hand:${payment.method}:${fact.id}`, method: payment.method, payment_key: payment.key },
-    ...{ refund_key: null, external_id: fact.id, amount_e9s: fact.amount.amountE9s, tax_e9s: 0n },
-    ...{ currency: fact.amount.currency, state: 'pending', reason: fact.reason },
+    ...{ refund_key: null, external_id: fact.id, amount_e9s: amountE9s, tax_e9s: 0n },
+    ...{ currency: payment.currency, state: 'pending', reason: fact.reason },
     ...{ created_at: context.clock.now(), settled_at: null },
   };
   await trx.insertInto('payment_refunds').values(row).execute();

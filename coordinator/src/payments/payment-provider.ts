@@ -73,6 +73,11 @@ export interface PaymentCapabilities {
    * paid with this provider.
    */
   stepE9s(currency: string): bigint | null;
+  /**
+   * Whether a refund can be asked for again with the same key. Where it cannot, one whose answer never came is not
+   * repeated: an event, the sweep or a person says what became of it.
+   */
+  repeatsRefunds: boolean;
 }
 
 /** A payment to be opened at a provider. Everything in it is stored: asking again asks for exactly the same. */
@@ -132,7 +137,8 @@ export interface RefundFact {
   /** The key of `RefundRequest`; null for one that was made by hand at the provider. */
   refundKey: string | null;
   status: RefundStatus;
-  amount: Money;
+  /** Null where the provider does not say: then it is all that is left of the payment. */
+  amount: Money | null;
   reason: string | null;
 }
 

@@ -146,6 +146,18 @@ async function planPart(
   return { netE9s, row: grossE9s > 0n ? row : null };
 }
 
+/** Says that it is being asked for, before it is: from here on it is not asked for again. */
+async function markAsked(context: Context, part: PaymentRefundRow, payment: PaymentRow): Promise<void> {
+  await context.db.write(async (trx) => {
+    await trx.updateTable('payment_refunds').set({ state: 'pending' }).where('id', '=', part.id).execute();
+    await trx
+      .updateTable('payments')
+      .set({ look_at: context.clock.now() + PENDING_LOOK_MS })
+      .where('key', '=', payment.key)
+      .execute();
+  });
+}
+
 /** Asks the provider to send one part, and keeps what it answers. */
 async function sendPart(
   context: Context,
@@ -155,6 +167,7 @@ async function sendPart(
 ): Promise<void> {
   const payment = await findPayment(context.db.read, part.payment_key);
   if (payment === null) throw new Error(`refund ${part.id} has no payment`);
+  if (provider.online?.capabilities.repeatsRefunds === false) await markAsked(context, part, payment);
   const answer = await provider.refund(
     {
       key: part.id,
@@ -175,7 +188,8 @@ async function sendPart(
         settled_at: answer.status === 'pending' ? null : now,
       })
       .where('id', '=', part.id)
-      .where('state', '=', 'planned') // An event may have been faster.
+      .where('external_id', 'is', null) // An event may have been faster.
+      .where('state', 'in', ['planned', 'pending'])
       .execute();
     if (answer.status === 'pending')
       await trx

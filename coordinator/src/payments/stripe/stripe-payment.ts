@@ -80,7 +80,7 @@ export function createStripePayment(settings: StripeSettings): PaymentProvider {
 }
 
 class StripePayments implements OnlinePayments {
-  readonly capabilities = { topsUp: true, stepE9s };
+  readonly capabilities = { topsUp: true, stepE9s, repeatsRefunds: true };
   readonly #settings: StripeSettings;
   readonly #stripe: Stripe;
 
