@@ -73,15 +73,9 @@ async function roomFor(
 
 /** The fullest storage that it fits on: large ones stay free for large disks. Null where the agent names none. */
 async function fittingStorage(trx: Transaction, agentKey: string, diskGb: number): Promise<string | null> {
-  const row = await trx
-    .selectFrom('storage_rooms')
-    .select('name')
-    .where('agent_key', '=', agentKey)
-    .where('room_gb', '>=', diskGb)
-    .orderBy('room_gb')
-    .orderBy('name')
-    .executeTakeFirst();
-  return row?.name ?? null;
+  const { rows } = await sql<{ name: string }>`select name from storage_rooms
+    where agent_key = ${agentKey} and room_gb >= ${diskGb} order by room_gb, name limit 1`.execute(trx);
+  return rows[0]?.name ?? null;
 }
 
 /** The agents of the same provider that state the room of this backend, the agent itself first. */
@@ -101,12 +95,10 @@ export async function peersOf(trx: Transaction, agentKey: string, backend: strin
 }
 
 async function backendOf(trx: Transaction, agentKey: string): Promise<string | null> {
-  const row = await trx
-    .selectFrom('capacities')
-    .select('backend')
-    .where('agent_key', '=', agentKey)
-    .executeTakeFirst();
-  return row?.backend ?? null;
+  const { rows } = await sql<{
+    backend: string | null;
+  }>`select backend from capacities where agent_key = ${agentKey}`.execute(trx);
+  return rows[0]?.backend ?? null;
 }
 
 /** `sign` -1 takes, 1 gives back. Where the agent has published nothing, nothing is counted. */

@@ -66,7 +66,9 @@ export class LocalMachines {
     const left = (part: 'cpu' | 'memoryMb' | 'diskGb'): number =>
       Math.max(0, capacity[part] - held.reduce((sum, one) => sum + one[part], 0));
     const instances = Math.max(0, capacity.instances - held.length);
-    const room = { cpu: left('cpu'), memoryMb: left('memoryMb'), diskGb: left('diskGb'), instances };
+    const diskGb = left('diskGb');
+    const storages = [{ name: 'instances', freeGb: diskGb }];
+    const room = { cpu: left('cpu'), memoryMb: left('memoryMb'), diskGb, instances, storages };
     const { ports } = this.#settings;
     if (ports === null) return room;
     // One port each; those that other programs listen on are not known here.

@@ -249,6 +249,7 @@ describe('orders', () => {
       memoryMb: 1024,
       diskGb: 90,
       instances: 0,
+      storages: [{ name: 'instances', freeGb: 90 }],
     });
     const [made] = (await driver.list(fixture.signal)).instances;
     await destroy(made!);

@@ -66,6 +66,8 @@ export class MemoryProvisioner implements Provisioner {
           memoryMb: instances * 1024,
           diskGb: instances * 10,
           instances,
+          storages: [{ name: 'memory', freeGb: instances * 10 }],
+          addresses: instances,
         };
         return { healthy: true, why: 'The memory backend answers.', freeCapacity };
       });

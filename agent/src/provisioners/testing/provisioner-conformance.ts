@@ -244,6 +244,10 @@ export function describeProvisioner(name: string, options: ConformanceOptions): 
         const after = await driver.fingerprint(signal);
         if (before.freeCapacity === null) expect(after.freeCapacity).toBeNull();
         else expect(after.freeCapacity?.instances).toBe(before.freeCapacity.instances - 1);
+        const { storages = [], diskGb = 0 } = after.freeCapacity ?? {};
+        expect(new Set(storages.map(({ name }) => name)).size).toBe(storages.length);
+        const together = storages.reduce((sum, { freeGb }) => sum + freeGb, 0);
+        if (storages.length > 0) expect(together).toBe(diskGb);
       });
     });
 
