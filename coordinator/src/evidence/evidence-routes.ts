@@ -52,7 +52,7 @@ export function evidenceRoutes(context: Context): Route[] {
       method: 'PUT',
       url: '/api/v1/provider/rental-requests/:id/password',
       permission: 'agent:provision',
-      kinds: ['password_reset'],
+      kinds: ['password_reset', 'failed'],
     }),
     recordRoute(context, {
       method: 'POST',

@@ -15,7 +15,6 @@ import { localiseTimes } from './times.ts';
 
 const root = byId('contract', HTMLElement);
 let contract = JSON.parse(root.dataset['contract'] ?? '') as WireContract;
-const identityFile = identityFileOf(contract.id);
 const viewer = root.dataset['viewer'] as Viewer;
 const rendered = new Map<string, string>();
 
@@ -39,9 +38,11 @@ const feed = new ContractFeed(contract.id, {
 const showOperator =
   document.getElementById('operator') === null ? null : startOperatorPanel(contract.id, update);
 
+const onCredentials =
+  document.getElementById('password-dialog') === null ? null : startCredentials(contract.id, update);
+
 render();
 if (document.getElementById('extend-dialog') !== null) startExtendDialog(() => contract, update);
-if (document.getElementById('password-dialog') !== null) startCredentials(contract.id, update);
 if (document.getElementById('cancel-dialog') !== null) startCancelDialog(contract.id, update);
 if (isFinal()) feed.stop();
 else feed.start();
@@ -50,6 +51,7 @@ else feed.start();
 function update(next: WireContract): void {
   if (next.version < contract.version) return;
   const hasMoved = next.state !== contract.state;
+  onCredentials?.(next);
   contract = next;
   render();
   if (hasMoved) announce(stateText(contract.state).headline);
@@ -58,7 +60,7 @@ function update(next: WireContract): void {
 
 /** Renders the parts whose markup has changed, and leaves the others, with what is focused or open in them, alone. */
 function render(): void {
-  const view = { contract, now: serverNow(), viewer, identityFile };
+  const view = { contract, now: serverNow(), viewer, identityFile: identityFileOf(contract.id) };
   showOperator?.(contract);
   for (const [id, renderPart] of Object.entries(CONTRACT_PARTS)) {
     const markup = String(renderPart(view) ?? '');

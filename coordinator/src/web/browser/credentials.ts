@@ -8,14 +8,27 @@ import { accountKeyOf, type AccountKey } from '../identity/account-key.ts';
 import { callApi, problemText } from './api.ts';
 import { announce, byId, setProblem, whileBusy } from './dom.ts';
 import { findKey, keepKey } from './key-store.ts';
+import { changeContractKey } from './made-keys.ts';
 
 type OnChange = (contract: WireContract) => void;
 
-/** Starts the buttons and their dialogs. `onChange` gets the contract as each answer says it is. */
-export function startCredentials(contractId: string, onChange: OnChange): void {
+/**
+ * Starts the buttons and their dialogs. `onChange` gets the contract as each answer says it is. What is returned wants
+ * to see every newer state of the contract before the page does.
+ */
+export function startCredentials(contractId: string, onChange: OnChange): OnChange {
+  let askedKey: string | null = null;
   startPasswordDialog(contractId, onChange);
-  startKeyDialog(contractId, onChange);
+  startKeyDialog(contractId, (contract, key) => {
+    askedKey = key;
+    onChange(contract);
+  });
   startSecretDialog(contractId);
+  return ({ credentials, last_error }) => {
+    if (askedKey === null || credentials?.pending != null) return;
+    if (last_error === null) changeContractKey(contractId, askedKey);
+    askedKey = null;
+  };
 }
 
 /** Calls `open` when the button with this id is pressed, also one that is rendered later. */
@@ -55,7 +68,7 @@ function startPasswordDialog(contractId: string, onChange: OnChange): void {
   });
 }
 
-function startKeyDialog(contractId: string, onChange: OnChange): void {
+function startKeyDialog(contractId: string, onAsked: (contract: WireContract, key: string) => void): void {
   const dialog = byId('key-dialog', HTMLDialogElement);
   const confirm = byId('key-confirm', HTMLButtonElement);
   const field = byId('new-key', HTMLTextAreaElement);
@@ -74,8 +87,9 @@ function startKeyDialog(contractId: string, onChange: OnChange): void {
     if (!check()) return;
     void whileBusy(confirm, 'Asking…', async () => {
       try {
-        const body = { ssh_public_key: field.value };
-        onChange(await order(`/contracts/${contractId}/rotate-ssh-key`, body, idempotencyKey));
+        const key = field.value;
+        const path = `/contracts/${contractId}/rotate-ssh-key`;
+        onAsked(await order(path, { ssh_public_key: key }, idempotencyKey), key);
         field.value = '';
         dialog.close();
         announce('The SSH key is being changed.');

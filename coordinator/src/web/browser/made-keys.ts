@@ -31,6 +31,13 @@ export function rememberContractKey(contractId: string, publicLine: string): voi
   if (file !== undefined) write(CONTRACTS, [{ contractId, file }, ...read<ContractKey>(CONTRACTS)]);
 }
 
+/** Remembers that another key opens the contract's instance now: the old one's file is of no use any more. */
+export function changeContractKey(contractId: string, publicLine: string): void {
+  const others = read<ContractKey>(CONTRACTS).filter((entry) => entry.contractId !== contractId);
+  write(CONTRACTS, others);
+  rememberContractKey(contractId, publicLine);
+}
+
 /** The private key file of the contract; null where the key was not made here. */
 export function identityFileOf(contractId: string): string | null {
   return read<ContractKey>(CONTRACTS).find((entry) => entry.contractId === contractId)?.file ?? null;
