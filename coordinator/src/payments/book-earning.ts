@@ -11,6 +11,7 @@ import type { CreditsTable, EarningsTable } from '../database/tables-money.ts';
 import {
   findChainTime,
   findEarning,
+  findMaintenance,
   findPauses,
   insertCredits,
   insertEarning,
@@ -21,7 +22,7 @@ import {
   type EarningRow,
 } from './earning-store.ts';
 import { earn, endEarning, type EarningStep, type EarningTerms } from './earning-rules.ts';
-import { judgeTime, type Interval, type Judgement, type ProvedSpan } from './judge-time.ts';
+import { judgeTime, nameMaintenance, type Interval, type Judgement, type ProvedSpan } from './judge-time.ts';
 import { creditedToRenter, releasedToProvider, setupFeeReleased, type PostingSet } from './ledger.ts';
 import { beginProof, findSpans } from './proof-store.ts';
 
@@ -66,7 +67,7 @@ export async function decideEarnings(
   const decisions: Decision[] = [];
   for (const row of rows) {
     const judgement = await judgeRow(reader, row, { ...time, spans: spans.get(row.contract.id) ?? [] });
-    decisions.push(decide(row, judgement));
+    decisions.push(decide(row, await withMaintenance(reader, row.contract, judgement)));
   }
   return decisions;
 }
@@ -79,6 +80,16 @@ export async function quoteRefund(reader: Reader, contract: ContractRow, now: nu
   const ended = { ...contract, ...endOfPause(contract, now), ended_at: now };
   const [decision] = await decideEarnings(reader, [{ contract: ended, earning }], { now, graceMs: now });
   return decision === undefined ? 0n : decision.refundE9s + decision.step.earned.creditedE9s;
+}
+
+/** Says which of the time that nothing proves was announced. */
+async function withMaintenance(
+  reader: Reader,
+  { agent_key: agentKey }: EarningContract,
+  judgement: Judgement,
+): Promise<Judgement> {
+  if (judgement.gaps.length === 0 || agentKey === null) return judgement;
+  return { ...judgement, gaps: nameMaintenance(judgement.gaps, await findMaintenance(reader, agentKey)) };
 }
 
 async function judgeRow(
@@ -203,7 +214,7 @@ function setsOf({ contract, before, judgement, step }: Decision, now: number) {
     contract_id: id,
     from_at: line.fromAt,
     to_at: line.toAt,
-    reason: 'unproved',
+    reason: line.reason,
     amount_e9s: line.amountE9s,
     proof_before: line.proofBefore,
     proof_after: line.proofAfter,

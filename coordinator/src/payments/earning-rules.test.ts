@@ -21,7 +21,9 @@ const terms = (change: Partial<EarningTerms> = {}): EarningTerms => ({
 const judged = (provedMs: number, ...gaps: [fromAt: number, toAt: number][]): Judgement => ({
   untilAt: 0,
   provedMs,
-  gaps: gaps.map(([fromAt, toAt]) => ({ fromAt, toAt, proofBefore: null, proofAfter: null })),
+  gaps: gaps.map(([fromAt, toAt]) => ({
+    ...{ fromAt, toAt, reason: 'unproved' as const, proofBefore: null, proofAfter: null },
+  })),
   firstProof: null,
   lastProof: null,
   isWaiting: false,

@@ -5,7 +5,8 @@ import type { RecordPayload } from '@dc/shared/evidence/record';
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { CreditsTable, EarningsTable, ReleasesTable } from '../database/tables-money.ts';
-import type { Interval } from './judge-time.ts';
+import { announcedTimes } from '../trust/uptime-rules.ts';
+import type { Interval, Maintenance } from './judge-time.ts';
 
 /** What earning needs to know of a contract. */
 export type EarningContract = Pick<
@@ -168,4 +169,27 @@ export async function findChainTime(reader: Reader, agentKey: string): Promise<n
   if (newest === undefined) return null;
   const payload = parseJws(newest.compact)?.payload as RecordPayload;
   return Math.min(Date.parse(payload.at), newest.received_at);
+}
+
+/** The maintenance that an agent announced: each time with the hash of its record, in order and without overlaps. */
+export async function findMaintenance(reader: Reader, agentKey: string): Promise<Maintenance[]> {
+  const rows = await reader
+    .selectFrom('availability as a')
+    .innerJoin('records as r', (join) =>
+      join.onRef('r.agent_key', '=', 'a.agent_key').onRef('r.seq', '=', 'a.seq'),
+    )
+    .select(['a.seq', 'a.received_at', 'a.draining', 'a.maintenance_until_at', 'r.hash'])
+    .where('a.agent_key', '=', agentKey)
+    .orderBy('a.seq')
+    .execute();
+  const hashes = new Map(rows.map(({ seq, hash }) => [seq, hash]));
+  const announcements = rows.map((row) => ({
+    ...{ seq: row.seq, receivedAt: row.received_at, draining: row.draining === 1 },
+    maintenanceUntil: row.maintenance_until_at,
+  }));
+  return announcedTimes(announcements)
+    .filter(({ kind }) => kind === 'maintenance')
+    .map(({ seq, from, to }) => ({
+      ...{ fromAt: from, toAt: to ?? Number.MAX_SAFE_INTEGER, announcement: hashes.get(seq) ?? '' },
+    }));
 }

@@ -1,6 +1,7 @@
 /** Earning by proof, through the whole coordinator: records come in, time passes, money moves. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { hashJws } from '@dc/shared/crypto/jws';
+import { NO_CONTRACT } from '@dc/shared/evidence/record';
 import { testConfig } from '../testing/test-config.ts';
 import {
   cancel,
@@ -65,7 +66,7 @@ const releasesOf = (id: string) =>
     .orderBy('seq')
     .execute();
 
-describe('a rental that is proved', () => {
+describe('a rental that is proved', { timeout: 30_000 }, () => {
   it('earns its provider each interval, with the records that prove it', async () => {
     const { id } = await rentUntilActive(market);
     const records = await isWell(id, HOUR_MS);
@@ -132,7 +133,7 @@ describe('a rental that is proved', () => {
   });
 });
 
-describe('time that nothing proves', () => {
+describe('time that nothing proves', { timeout: 30_000 }, () => {
   it('is the renter’s, without a ticket, and says between which records it lies', async () => {
     const { id } = await rentUntilActive(market);
     const before = await isWell(id, HOUR_MS);
@@ -151,6 +152,28 @@ describe('time that nothing proves', () => {
     await cancel(market, id);
     const { paid, refunded } = await settledMoney(market, id);
     expect([paid, refunded]).toEqual([PRICE, PRICE - (5n * HOURLY) / 2n + creditE9s]);
+  });
+
+  it('says where maintenance was announced, by which record', async () => {
+    const { id } = await rentUntilActive(market);
+    await isWell(id, HOUR_MS);
+    const until = new Date(market.coordinator.clock.now() + 30 * MINUTE_MS).toISOString();
+    const data = { draining: false, maintenance_until: until };
+    const announcement = market.agent.sign('availability', NO_CONTRACT, { data });
+    await market.agent.send([announcement]);
+    await wait(40 * MINUTE_MS);
+    await isWell(id, HOUR_MS);
+    await release();
+    const lines = await market.coordinator.context.db.read
+      .selectFrom('credits')
+      .select(['reason', 'from_at', 'to_at', 'proof_before'])
+      .orderBy('from_at')
+      .execute();
+    expect(lines.map(({ reason, from_at, to_at }) => [reason, to_at - from_at])).toEqual([
+      ['maintenance', 20 * MINUTE_MS],
+      ['unproved', 15 * MINUTE_MS],
+    ]);
+    expect(lines[0]?.proof_before).toBe(hashJws(announcement));
   });
 
   it('begins with the word that the instance is not well', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { judgeTime, type ProvedSpan, type TimeInQuestion } from './judge-time.ts';
+import { judgeTime, nameMaintenance, type ProvedSpan, type TimeInQuestion } from './judge-time.ts';
 
 const span = (fromAt: number, untilAt: number, name = String(fromAt)): ProvedSpan => ({
   fromAt,
@@ -23,7 +23,7 @@ describe('the time of a rental', () => {
     expect(judgeTime(question({ spans: [span(-5, 40), span(60, 200)] }))).toEqual({
       untilAt: 100,
       provedMs: 80,
-      gaps: [{ fromAt: 40, toAt: 60, proofBefore: 'last -5', proofAfter: 'first 60' }],
+      gaps: [{ fromAt: 40, toAt: 60, reason: 'unproved', proofBefore: 'last -5', proofAfter: 'first 60' }],
       firstProof: 'first -5',
       lastProof: 'last 60',
       isWaiting: false,
@@ -33,7 +33,7 @@ describe('the time of a rental', () => {
   it('is one gap where there is no proof at all', () => {
     expect(judgeTime(question({}))).toMatchObject({
       provedMs: 0,
-      gaps: [{ fromAt: 0, toAt: 100, proofBefore: null, proofAfter: null }],
+      gaps: [{ fromAt: 0, toAt: 100, reason: 'unproved', proofBefore: null, proofAfter: null }],
     });
   });
 
@@ -48,7 +48,7 @@ describe('the time of a rental', () => {
       }),
     );
     expect(judged.provedMs).toBe(35);
-    expect(judged.gaps).toEqual([{ fromAt: 90, toAt: 100, proofBefore: 'last 0', proofAfter: null }]);
+    expect(judged.gaps).toMatchObject([{ fromAt: 90, toAt: 100, proofBefore: 'last 0', proofAfter: null }]);
   });
 
   it('beyond what was paid for is nobody’s: the last part is clamped', () => {
@@ -63,6 +63,16 @@ describe('the time of a rental', () => {
     expect(judgeTime(late)).toMatchObject({ provedMs: 60, gaps: [], untilAt: 60, isWaiting: true });
     const later = judgeTime({ ...late, fromAt: 60, finalUntilAt: 80 });
     expect(later).toMatchObject({ gaps: [{ fromAt: 60, toAt: 80 }], untilAt: 80, isWaiting: true });
+  });
+
+  it('that was announced as maintenance is named so, and is a gap all the same', () => {
+    const { gaps } = judgeTime(question({ spans: [span(0, 30)] }));
+    const announced = [{ fromAt: 20, toAt: 60, announcement: 'said before' }];
+    expect(nameMaintenance(gaps, announced)).toEqual([
+      { fromAt: 30, toAt: 60, reason: 'maintenance', proofBefore: 'said before', proofAfter: null },
+      { fromAt: 60, toAt: 100, reason: 'unproved', proofBefore: 'last 0', proofAfter: null },
+    ]);
+    expect(nameMaintenance(gaps, [])).toEqual(gaps);
   });
 
   it('is judged the same in one step and in many, whatever it was', () => {

@@ -22,7 +22,8 @@ export interface Interval {
 
 /** Time that nothing proves, between what does. */
 export interface Gap extends Interval {
-  /** The last proof before it and the first after it; null where there is none. */
+  reason: 'unproved' | 'maintenance';
+  /** The last proof before it (of maintenance: its announcement) and the first after it; null where there is none. */
   proofBefore: string | null;
   proofAfter: string | null;
 }
@@ -73,7 +74,10 @@ export function judgeTime(question: TimeInQuestion): Judgement {
         result.firstProof ??= span.firstProof;
         result.lastProof = span.lastProof ?? result.lastProof;
       } else if (decidedTo > slice.fromAt)
-        result.gaps.push({ fromAt: slice.fromAt, toAt: decidedTo, ...proofsAround(spans, slice) });
+        result.gaps.push({
+          ...{ fromAt: slice.fromAt, toAt: decidedTo, reason: 'unproved' },
+          ...proofsAround(spans, slice),
+        });
       if (decidedTo < end) return { ...result, untilAt: decidedTo, isWaiting: true };
     }
   }
@@ -119,4 +123,25 @@ function proofsAround(spans: readonly ProvedSpan[], { fromAt, toAt }: Interval) 
     proofBefore: before?.lastProof ?? before?.firstProof ?? null,
     proofAfter: after?.firstProof ?? null,
   };
+}
+
+/** A time of maintenance that was announced before it came, and the record that did. */
+export interface Maintenance extends Interval {
+  announcement: string;
+}
+
+/** The same gaps, where maintenance was announced under that name. It is credited like any other gap. */
+export function nameMaintenance(gaps: readonly Gap[], announced: readonly Maintenance[]): Gap[] {
+  return gaps.flatMap((gap) => {
+    const slices = cutBySpans(
+      announced.map(({ fromAt, toAt, announcement }) => ({
+        ...{ fromAt, untilAt: toAt, firstProof: announcement, lastProof: null },
+      })),
+      gap,
+    );
+    return slices.map(({ fromAt, toAt, span }): Gap => {
+      if (span === null) return { ...gap, fromAt, toAt };
+      return { ...gap, fromAt, toAt, reason: 'maintenance', proofBefore: span.firstProof };
+    });
+  });
 }
