@@ -10,9 +10,11 @@ import {
   SSH_KEY,
 } from '../journal/testing/builders.ts';
 import { tempDirs } from '../testing/temp-dir.ts';
+import { allSagas } from './all-sagas.ts';
 import { makePassword } from './make-password.ts';
+import type { SagaParts } from './saga-parts.ts';
 import { AgentWorld, type Life, type WorldOptions } from './testing/agent-world.ts';
-import { failingAt, twice } from './testing/saga-checks.ts';
+import { callNames, failingAt, twice } from './testing/saga-checks.ts';
 
 const tempDir = tempDirs();
 const worlds: AgentWorld[] = [];
@@ -211,6 +213,32 @@ describe('Another SSH key', () => {
     );
     return { ...saga, steps };
   }
+});
+
+describe('A failure for good', () => {
+  const CHANGES = { 'reset-password': 'reset_password', 'rotate-ssh-key': 'rotate_ssh_key' } as const;
+  const cases = Object.entries(CHANGES).flatMap(([saga, kind]) => {
+    const definition = allSagas({} as SagaParts).find(({ name }) => name === saga)!;
+    return callNames(definition).flatMap((step) =>
+      (['before', 'after'] as const).map((moment) => ({ saga, kind, step, moment })),
+    );
+  });
+
+  it.each(cases)('of $saga at $step, $moment its call, leaves the instance alone', async (one) => {
+    const fail = failingAt(one.step, one.moment);
+    const { world, life } = await rented({ wrap: (saga) => (saga.name === one.saga ? fail(saga) : saga) });
+    life.receive(anOrder({ kind: one.kind, epoch: 2 }));
+    await life.rest();
+    expect(lastRecord(life)).toMatchObject({ kind: 'failed', epoch: 2, data: { order_kind: one.kind } });
+    expect(guestOf(world).power).toBe('running');
+    const { instance, sagas } = life.journal.contract(CONTRACT_ID)!;
+    expect(instance!.phase).toBe('running');
+    expect(life.journal.sagaSecret(sagas.at(-1)!.sagaId)).toBeNull();
+    // The next wish is not in the way of the one that failed.
+    life.receive(anOrder({ kind: 'stop', epoch: 3 }));
+    await life.rest();
+    expect(lastRecord(life).kind).toBe('stopped');
+  });
 });
 
 describe('The letters of a password', () => {

@@ -127,7 +127,7 @@ function renderSecretDialog(): Html {
     </form>
     <div id="secret-shown" hidden>
       <p>For the user <b id="secret-user"></b>. It is gone from this page when you close it.</p>
-      <div class="terminal">
+      <div class="terminal secret">
         <code id="secret" tabindex="0" role="textbox" aria-readonly="true" aria-label="The password"></code
         ><button
           type="button"
