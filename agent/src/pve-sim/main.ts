@@ -1,10 +1,11 @@
 /** `npm run pve-sim`: a simulated Proxmox VE cluster on this machine, until it is stopped. README.md has the options. */
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../lib/system-clock.ts';
 import { systemRandom } from '../lib/system-random.ts';
+import { permissionTable } from './api/permission-table.ts';
 import { LIFELIKE, QUICK } from './cluster/timing.ts';
 import { parseFaultScript } from './faults/fault-script.ts';
 import { chooseAccelerator } from './qemu/accelerator.ts';
@@ -22,7 +23,9 @@ const HELP = `npm run pve-sim -- [options]
   --faults FILE        a fault script
   --guests G           simulated or qemu: real virtual machines, which need root and some programs (simulated)
   --seed N             makes what is random repeatable
+  --certificate FILE   where to write the certificate, for clients that want to pin it
   --guest-ssh-port N   the SSH port of every guest (2222)
+  --permissions        print which privilege each call needs, and end
   --template VMID      the number of the template on the first node; the next ones count on (9000)
 `;
 
@@ -33,11 +36,13 @@ const OPTIONS = {
   nodes: { type: 'string', default: '1' },
   version: { type: 'string', default: '8.4' },
   times: { type: 'string', default: 'lifelike' },
+  certificate: { type: 'string' },
   faults: { type: 'string' },
   guests: { type: 'string', default: 'simulated' },
   seed: { type: 'string' },
   'guest-ssh-port': { type: 'string', default: '2222' },
   template: { type: 'string', default: '9000' },
+  permissions: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -45,11 +50,19 @@ const OPTIONS = {
 async function qemuGuests(sshPort: number): Promise<QemuGuests> {
   const { signal } = new AbortController();
   console.log('Preparing real machines: the first time an image is built, which takes some minutes.');
-  const image = await ensureGuestImage(IMAGE_CACHE, 'mini', systemClock, signal);
+  const image = await ensureGuestImage(IMAGE_CACHE, systemClock, signal);
   const accelerator = await chooseAccelerator(image, systemClock, signal);
   console.log(`Machines run with ${accelerator.name}.`);
   const folder = await mkdtemp(join(tmpdir(), 'dc-qemu-'));
-  return new QemuGuests({ clock: systemClock, random: systemRandom, image, accelerator, folder, sshPort });
+  return new QemuGuests({
+    clock: systemClock,
+    random: systemRandom,
+    image,
+    accelerator,
+    init: 'quick',
+    folder,
+    sshPort,
+  });
 }
 
 async function main(): Promise<void> {
@@ -64,7 +77,7 @@ async function main(): Promise<void> {
     random: values.seed === undefined ? systemRandom : seededRandom(Number(values.seed)),
     version: values.version,
     nodes: Number(values.nodes),
-    port: Number(values.port),
+    port: values.permissions ? 0 : Number(values.port),
     timing: values.times === 'quick' ? QUICK : LIFELIKE,
     ...(values.faults === undefined
       ? {}
@@ -73,11 +86,17 @@ async function main(): Promise<void> {
     ...(values.guests === 'qemu' ? { guests: await qemuGuests(sshPort) } : {}),
   });
   const { cluster } = simulator.control;
+  if (values.permissions) {
+    console.log(permissionTable(simulator.routes, cluster.version.major));
+    await simulator.close();
+    return;
+  }
   let vmid = Number(values.template);
   for (const node of cluster.nodes.keys()) {
     await simulator.control.addVm({ vmid, node, name: 'debian-12', template: true });
     vmid += 1;
   }
+  if (values.certificate !== undefined) await writeFile(values.certificate, simulator.certPem);
   console.log(`Proxmox VE ${cluster.version.version} (simulated): ${[...cluster.nodes.keys()].join(', ')}`);
   console.log(`API          ${simulator.url}/api2/json`);
   console.log(`fingerprint  ${simulator.fingerprint}`);
@@ -87,4 +106,9 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop).once('SIGTERM', stop);
 }
 
-await main();
+const USAGE_ERROR = 2;
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(USAGE_ERROR);
+});

@@ -3,7 +3,8 @@ import type { Cluster } from './cluster/cluster.ts';
 import type { Storage } from './cluster/storages.ts';
 import type { Faults } from './faults/faults.ts';
 import { Vm } from './cluster/vm.ts';
-import { createVolume } from './cluster/volumes.ts';
+import { createVolume, diskName } from './cluster/volumes.ts';
+import { SimulatedGuests } from './guests/simulated-guests.ts';
 import { formatSize } from './cluster/disks.ts';
 
 const GIB = 1024 ** 3;
@@ -119,6 +120,16 @@ export class SimulatorControl {
     this.cluster.setMachine(vm, undefined);
   }
 
+  /** Leaves a machine-id on a VM's disk, as a template that was not cleaned has it: its clones share it. */
+  setMachineId(vmid: number, machineId: string): void {
+    const { guests, storages } = this.cluster;
+    const vm = this.#vm(vmid);
+    const volume = storages.volume(vm.bootDisk()?.[1].volume ?? '', vm.node);
+    if (!(guests instanceof SimulatedGuests) || volume === undefined)
+      throw new Error('Only guests in this process.');
+    guests.diskOf(diskName(volume))?.write('/etc/machine-id', `${machineId}\n`);
+  }
+
   #storage(name: string): Storage {
     const storage = this.cluster.storages.find(name);
     if (storage === undefined) throw new Error(`There is no storage ${name}.`);
@@ -170,10 +181,8 @@ export class SimulatorControl {
     const volume = storages.volume(volid, vm.node);
     if (volume === undefined) return volid;
     const base = { ...volume, volid: volid.replace('vm-', 'base-') };
-    const nameOf = (each: typeof volume): string =>
-      each.node === null ? each.volid : `${each.node}/${each.volid}`;
-    await guests.copyDisk(nameOf(volume), nameOf(base), false);
-    await guests.removeDisk(nameOf(volume));
+    await guests.copyDisk(diskName(volume), diskName(base), false);
+    await guests.removeDisk(diskName(volume));
     storages.remove(volume);
     return storages.add(base).volid;
   }

@@ -108,8 +108,16 @@ export class AccessControl {
 
   /** Whether `authId` has all (or with `any` one) of some privileges at a path. */
   has(authId: string, path: string, privileges: readonly string[], any = false): boolean {
+    if (this.#mayDoEverything(authId)) return true;
     const found = this.permissions(authId, path);
     return any ? privileges.some((each) => found.has(each)) : privileges.every((each) => found.has(each));
+  }
+
+  /** Root, and its tokens without separation: worth not adding up, in lists of a thousand VMs. */
+  #mayDoEverything(authId: string): boolean {
+    if (authId === ROOT) return true;
+    const [userid = '', tokenid = ''] = authId.split('!');
+    return userid === ROOT && this.users.get(ROOT)?.tokens.get(tokenid)?.privsep === false;
   }
 
   #ofUserOrToken(authId: string, path: string): Map<string, boolean> {

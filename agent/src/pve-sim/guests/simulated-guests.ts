@@ -68,11 +68,6 @@ export class SimulatedGuests implements GuestBackend {
     return this.#disks.get(volume);
   }
 
-  /** Puts an operating system on a disk. */
-  install(volume: string, os: GuestOs): void {
-    this.#disks.set(volume, os);
-  }
-
   async boot(spec: MachineSpec, onOff: () => void): Promise<Machine> {
     const { clock, random, timing, sshPort, behaviourOf, onLease } = this.#options;
     const machine = new SimulatedMachine(

@@ -10,12 +10,8 @@ const LOG_BYTES_MAX = 1024 ** 2;
 const SCRIPTS = ['build-guest-image.sh', 'guest-init', 'initramfs-init'];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** `mini` boots fast; `cloud-init` has systemd and the real cloud-init. */
-export type ImageFlavour = 'mini' | 'cloud-init';
-
 /** The files of an image. */
 export interface GuestImage {
-  readonly flavour: ImageFlavour;
   readonly kernel: string;
   readonly initramfs: string;
   readonly disk: string;
@@ -24,16 +20,14 @@ export interface GuestImage {
 /** The image, from `cacheFolder` or newly built there. Needs root to build. Throws with the end of the build's log. */
 export async function ensureGuestImage(
   cacheFolder: string,
-  flavour: ImageFlavour,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<GuestImage> {
   const scripts = join(import.meta.dirname, 'image');
   const hash = createHash('sha256');
   for (const name of SCRIPTS) hash.update(await readFile(join(scripts, name)));
-  const folder = join(cacheFolder, `guest-image-${flavour}-${hash.digest('hex').slice(0, 12)}`);
+  const folder = join(cacheFolder, `guest-image-${hash.digest('hex').slice(0, 12)}`);
   const image = {
-    flavour,
     kernel: join(folder, 'vmlinuz'),
     initramfs: join(folder, 'initramfs'),
     disk: join(folder, 'disk.qcow2'),
@@ -41,11 +35,7 @@ export async function ensureGuestImage(
   if (await exists(image.disk)) return image;
   const building = `${folder}.${process.pid}`;
   await mkdir(cacheFolder, { recursive: true });
-  const args = [
-    join(scripts, SCRIPTS[0] ?? ''),
-    ...(flavour === 'cloud-init' ? ['--with-cloud-init'] : []),
-    building,
-  ];
+  const args = [join(scripts, SCRIPTS[0] ?? ''), building];
   const limits = { timeoutMs: BUILD_MS_MAX, outputBytesMax: LOG_BYTES_MAX };
   const result = await runCommand(
     { file: '/bin/bash', args, env: { PATH, LC_ALL: 'C.UTF-8', HOME: '/' } },

@@ -1,79 +1,32 @@
 /** Real virtual machines behind the simulated API: a kernel, OpenSSH, the real guest agent, and a seed as Proxmox VE makes it. */
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import ssh2 from 'ssh2';
-import { systemClock } from '../../lib/system-clock.ts';
-import { systemRandom } from '../../lib/system-random.ts';
-import { startPveSimulator, type PveSimulator } from '../start-pve-simulator.ts';
-import { findOfficialSchema } from '../testing/find-official-schema.ts';
+import {
+  addressByAgent,
+  GUEST_SSH_PORT,
+  IMAGE_BUILD_MS_MAX,
+  readGuestFile,
+  startQemuSimulator,
+} from '../testing/qemu-fixture.ts';
+import type { PveSimulator } from '../start-pve-simulator.ts';
 import { SimClient } from '../testing/sim-client.ts';
 import { sshRun } from '../testing/ssh-run.ts';
-import { chooseAccelerator } from './accelerator.ts';
-import { ensureGuestImage } from './guest-image.ts';
-import { QemuGuests } from './qemu-guests.ts';
 
-const CACHE = join(import.meta.dirname, '../../../../.data/pve-sim');
-const BUILD_MS_MAX = 9 * 60_000;
-const SSH_PORT = 2_222;
 const VM = '/nodes/pve1/qemu/101';
 const keys = ssh2.utils.generateKeyPairSync('ed25519');
 
-let guests: QemuGuests;
 let simulator: PveSimulator;
 let client: SimClient;
 
 beforeAll(async () => {
-  const { signal } = new AbortController();
-  const image = await ensureGuestImage(CACHE, 'mini', systemClock, signal);
-  const accelerator = await chooseAccelerator(image, systemClock, signal);
-  const folder = mkdtempSync(join(tmpdir(), 'dc-qemu-'));
-  guests = new QemuGuests({
-    clock: systemClock,
-    random: systemRandom,
-    image,
-    accelerator,
-    folder,
-    sshPort: SSH_PORT,
-  });
-  simulator = await startPveSimulator({
-    clock: systemClock,
-    random: systemRandom,
-    guests,
-    schema: await findOfficialSchema('8.4'),
-  });
+  ({ simulator } = await startQemuSimulator('quick'));
   client = new SimClient(simulator);
-  await simulator.control.addVm({ vmid: 9000, name: 'debian-12', template: true, config: { memory: '384' } });
-}, BUILD_MS_MAX);
+}, IMAGE_BUILD_MS_MAX);
 
 afterAll(async () => {
   await client.close();
   await simulator.close();
 });
-
-interface Interfaces {
-  readonly result: readonly {
-    readonly 'hardware-address'?: string;
-    readonly 'ip-addresses'?: readonly { readonly 'ip-address': string }[];
-  }[];
-}
-
-/** The address of net0's card, as soon as the guest agent tells it. */
-async function addressOf(vm: string): Promise<string> {
-  const { net0 } = (await client.ok('GET', `${vm}/config`)) as { net0: string };
-  const mac = /virtio=([^,]+)/.exec(net0)?.[1]?.toLowerCase();
-  return client.until(async () => {
-    const answer = await client.call('GET', `${vm}/agent/network-get-interfaces`);
-    if (answer.status !== 200) return undefined;
-    const card = (answer.data as Interfaces).result.find((each) => each['hardware-address'] === mac);
-    return card?.['ip-addresses']?.find((each) => each['ip-address'].startsWith('127.'))?.['ip-address'];
-  });
-}
-
-async function readFile(file: string): Promise<string> {
-  return ((await client.ok('GET', `${VM}/agent/file-read`, { file })) as { content: string }).content;
-}
 
 /** Runs a command by the agent to its end. */
 async function exec(command: readonly string[], input?: string): Promise<unknown> {
@@ -105,14 +58,14 @@ describe('a QEMU guest', () => {
       });
       await client.ok('PUT', `${VM}/resize`, { disk: 'scsi0', size: '4G' });
       expect(await client.task('POST', `${VM}/status/start`)).toBe('OK');
-      const host = await addressOf(VM);
-      const hostKey = await readFile('/etc/ssh/ssh_host_ed25519_key.pub');
-      const target = { host, port: SSH_PORT, username: 'renter', privateKey: keys.private, hostKey };
+      const host = await addressByAgent(client, VM);
+      const hostKey = await readGuestFile(client, VM, '/etc/ssh/ssh_host_ed25519_key.pub');
+      const target = { host, port: GUEST_SSH_PORT, username: 'renter', privateKey: keys.private, hostKey };
       expect(await sshRun(target, 'whoami; hostname; sudo whoami')).toMatchObject({
         code: 0,
         stdout: 'renter\nbox-1\nroot\n',
       });
-      expect(await readFile('/etc/machine-id')).toMatch(/^[0-9a-f]{32}\n$/);
+      expect(await readGuestFile(client, VM, '/etc/machine-id')).toMatch(/^[0-9a-f]{32}\n$/);
       // The agent's own words about a command that is not there, and one whose input matters.
       expect(await client.call('POST', `${VM}/agent/exec`, { command: ['/no/such/program'] })).toMatchObject({
         status: 500,

@@ -15,7 +15,7 @@ import type { DhcpLease } from '../guests/simulated-guests.ts';
 import { PveError } from '../http/pve-error.ts';
 import type { Accelerator } from './accelerator.ts';
 import type { GuestImage } from './guest-image.ts';
-import { QemuMachine } from './qemu-machine.ts';
+import { QemuMachine, type GuestInit } from './qemu-machine.ts';
 
 const TOOL_MS_MAX = 60_000;
 const SAID_BYTES_MAX = 64 * 1024;
@@ -27,6 +27,7 @@ export interface QemuGuestsOptions {
   readonly random: Random;
   readonly image: GuestImage;
   readonly accelerator: Accelerator;
+  readonly init: GuestInit;
   /** For disks, seeds and sockets: emptied at the end. Short, since the path of a socket has 107 characters at most. */
   readonly folder: string;
   readonly sshPort: number;
@@ -89,12 +90,13 @@ export class QemuGuests implements GuestBackend {
     await mkdir(folder, { recursive: true });
     const seedIso = spec.seed === null ? null : await this.#makeSeed(folder, spec.seed);
     const address = this.#addressOf(spec);
-    const { clock, random, image, accelerator, sshPort } = this.#options;
+    const { clock, random, image, accelerator, init, sshPort } = this.#options;
     const parts = {
       clock,
       random,
       image,
       accelerator,
+      init,
       folder,
       seedIso,
       address,

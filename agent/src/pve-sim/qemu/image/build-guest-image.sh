@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# Builds a small real Debian for QEMU guests: kernel, initramfs, disk with OpenSSH and the QEMU guest agent. With
-# `--with-cloud-init` the disk has systemd and the real cloud-init; without, guest-init is process 1 and reads the
-# NoCloud seed itself, which boots in a third of the time.
-# usage: build-guest-image.sh [--with-cloud-init] FOLDER
+# Builds a small real Debian for QEMU guests: kernel, initramfs, and a disk with systemd, the real cloud-init, OpenSSH
+# and the QEMU guest agent. The disk has guest-init too: as process 1 it reads the NoCloud seed itself, and is up in a
+# third of the time.
+# usage: build-guest-image.sh FOLDER
 # Needs root, and: debootstrap, busybox (static), cpio, qemu-img, mkfs.ext4, depmod, and what apt has for mirrors.
 set -euo pipefail
-flavour=mini
-[ "${1:-}" != --with-cloud-init ] || { flavour=cloud; shift; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 work=$(mktemp -d)
@@ -19,7 +17,7 @@ mirror=$(grep -rhoE '(https?|mirror\+file)://[^ ]+/debian/?( |$)' /etc/apt/sourc
 root=$work/root
 packages=openssh-server,qemu-guest-agent,sudo,iproute2,e2fsprogs,kmod,netbase
 # python3-cffi-backend: without it debootstrap leaves cloud-init half configured.
-[ $flavour = mini ] || packages=$packages,systemd-sysv,udev,ifupdown,isc-dhcp-client,cloud-init,python3-cffi-backend,dbus
+packages=$packages,systemd-sysv,udev,ifupdown,isc-dhcp-client,cloud-init,python3-cffi-backend,dbus
 debootstrap --variant=minbase --merged-usr --include="$packages" "$VERSION_CODENAME" "$root" "$mirror" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
 half=$(chroot "$root" dpkg -l | awk '/^[a-z][a-z] / && $1 != "ii" {print $2}')
 [ -z "$half" ] || { echo "packages are half installed: $half" >&2; exit 1; }
@@ -43,20 +41,18 @@ rm -rf "$root"/etc/ssh/ssh_host_* "$root"/var/lib/dbus/machine-id
 : >"$root/etc/machine-id"
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
 install -m 755 "$here/guest-init" "$root/usr/local/sbin/guest-init"
-if [ $flavour = cloud ]; then
-  printf '/dev/vda / ext4 noatime 0 1\n' >"$root/etc/fstab"
-  cat >"$root/etc/cloud/cloud.cfg.d/90-guest.cfg" <<'C'
+printf '/dev/vda / ext4 noatime 0 1\n' >"$root/etc/fstab"
+cat >"$root/etc/cloud/cloud.cfg.d/90-guest.cfg" <<'C'
 datasource_list: [NoCloud]
 locale: C.UTF-8
 apt_preserve_sources_list: true
 package_update: false
 growpart: { mode: 'off' }
 C
-  # What takes time in emulation and does nothing for such a guest.
-  for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-timesyncd.service; do
-    ln -sf /dev/null "$root/etc/systemd/system/$unit"
-  done
-fi
+# What takes time in emulation and does nothing for such a guest.
+for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-timesyncd.service; do
+  ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
 
 # The initramfs finds the disk and hands over to it. Asked to, it only says that a machine got this far.
 tree=$work/initramfs
