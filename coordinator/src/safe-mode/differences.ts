@@ -22,7 +22,7 @@ import {
 export interface Differences {
   safeMode: SafeModeRow;
   lines: string[];
-  /** Agents with contracts that have not told what they hold: what they know nobody knows yet. */
+  /** Agents that have not told what they hold: what they know nobody knows yet. */
   silentAgents: string[];
 }
 
@@ -31,7 +31,10 @@ export async function findDifferences(context: Context, reader: Reader): Promise
   const safeMode = await findSafeMode(reader);
   if (safeMode === null) return null;
   const held = await listHeldOrders(reader, safeMode.entered_at);
-  const silentAgents = await listSilentAgents(reader, safeMode.entered_at);
+  const silentAgents = await listSilentAgents(reader, {
+    since: safeMode.entered_at,
+    now: context.clock.now(),
+  });
   const lines = [
     ...held.flatMap((order) => describeHeldOrder(order) ?? []),
     ...(await describeRecords(reader)),
@@ -97,7 +100,7 @@ export function renderDifferences({ safeMode, lines, silentAgents }: Differences
     `Safe mode since ${toTimestamp(entered_at)} (${cause}): nothing is sold, ordered, ended or paid. Instances go on.`,
     `${detail}${by}`,
     `The newest thing that the database knew was of ${toTimestamp(known_until_at)}.`,
-    ...silentAgents.map((agent) => `agent ${agent}: has contracts and has not told yet what it holds`),
+    ...silentAgents.map((agent) => `agent ${agent}: has not told yet what it holds`),
     ...(lines.length === 0 ? ['No difference is known so far.'] : lines),
     'A newer backup is better than any repair: if there is one, restore it. Otherwise: dc-coordinator admin safe-mode resolve',
   ].join('\n');

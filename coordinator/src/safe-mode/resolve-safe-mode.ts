@@ -6,9 +6,11 @@
 import type { Clock } from '@dc/shared/clock';
 import { AppError } from '@dc/shared/errors';
 import { verifyRecord, type RecordPayload } from '@dc/shared/evidence/record';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import { CONTRACT_EVENTS, isTerminal, nextContractState } from '@dc/shared/state/contract';
 import { findAgent, type AgentRow } from '../agents/agent-store.ts';
-import { updateWork } from '../agents/work-store.ts';
+import { sealTombstone } from '../agents/tombstone.ts';
+import { openWork, updateWork } from '../agents/work-store.ts';
 import type { Context } from '../context.ts';
 import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, updateContract, type ContractRow } from '../contracts/contract-store.ts';
@@ -38,8 +40,8 @@ export interface Resolution {
 }
 
 /**
- * Resolves the safe mode; null where there is none. Throws COORDINATOR_SAFE_MODE, naming them, while agents with
- * contracts have not told what they hold, unless `withoutSilent` says that they will not any more.
+ * Resolves the safe mode; null where there is none. Throws COORDINATOR_SAFE_MODE, naming them, while agents
+ * have not told what they hold, unless `withoutSilent` says that they will not any more.
  */
 export async function resolveSafeMode(
   context: Context,
@@ -52,7 +54,7 @@ export async function resolveSafeMode(
     if (silentAgents.length > 0 && !withoutSilent)
       throw new AppError(
         'COORDINATOR_SAFE_MODE',
-        `${String(silentAgents.length)} agents have contracts and have not told what they hold: ${silentAgents.join(', ')}.`,
+        `${String(silentAgents.length)} agents have not told what they hold: ${silentAgents.join(', ')}.`,
         { remedy: 'Wait for them. Only where they never come back: resolve with --without-silent-agents.' },
       );
     const now = context.clock.now();
@@ -67,6 +69,7 @@ export async function resolveSafeMode(
     const second = await applyHeldBack(context, trx, { isLast: true });
     let raised = 0;
     for (const order of held) if (await raiseEpoch(trx, order)) raised += 1;
+    for (const order of held) await orderRemoval(context, trx, order);
     await acceptMark(context, trx);
     const unknown = held
       .filter(({ known_epoch }) => known_epoch === null)
@@ -114,6 +117,20 @@ async function endAsOrdered(context: Context, trx: Transaction, held: Held): Pro
   const raised = await updateContract(trx, contract, { epoch });
   await moveContract(then, trx, raised, { event, actor: 'system', reason });
   return true;
+}
+
+/**
+ * A contract that ended here without ever having been leased, as far as we knew: an agent had the order all the same,
+ * so that something may have been made for it, which has to be proved gone.
+ */
+async function orderRemoval(context: Context, trx: Transaction, held: Held): Promise<void> {
+  const contract = await findContract(trx, held.contract_id);
+  if (contract === null || !isTerminal(contract.state) || contract.release !== 'none') return;
+  const { id: contract_id, state: reason, ended_at: endedAt } = contract;
+  const at = toTimestamp(endedAt ?? context.clock.now());
+  const tombstone = sealTombstone(context, { contract_id, reason, at });
+  await openWork(context, trx, contract, { kind: 'destroy', tombstone });
+  await updateContract(trx, contract, { release: 'pending' });
 }
 
 /**

@@ -52,7 +52,7 @@ export function addSafeModeCommands(admin: Command, parts: SafeModeCommandParts)
     );
   addConfig(safeMode.command('resolve'))
     .description('Brings the database to what agents can prove, and turns it off.')
-    .option('--without-silent-agents', 'although agents with contracts have not told what they hold')
+    .option('--without-silent-agents', 'although some agents have not told what they hold')
     .action(({ config, withoutSilentAgents }: ResolveOptions) =>
       withContext(config, async (context) => {
         const resolution = await resolveSafeMode(context, { withoutSilent: withoutSilentAgents === true });

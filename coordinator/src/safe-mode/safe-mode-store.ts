@@ -20,6 +20,14 @@ export async function insertSafeMode(trx: Transaction, row: SafeModeRow): Promis
   return true;
 }
 
+/** How far back the databases of earlier safe modes knew: what was lost then may not have been told by everyone. */
+export async function oldestKnownUntil(reader: Reader): Promise<number | null> {
+  const { rows } = await sql<{ at: number | null }>`select min(known_until_at) as at from safe_modes`.execute(
+    reader,
+  );
+  return rows[0]?.at ?? null;
+}
+
 export async function endSafeMode(trx: Transaction, id: string, at: number): Promise<void> {
   await trx.updateTable('safe_modes').set({ resolved_at: at }).where('id', '=', id).execute();
 }
@@ -103,13 +111,18 @@ export async function noteTold(trx: Transaction, agentKey: string, at: number): 
     on conflict (agent_key) do update set told_at = excluded.told_at`.execute(trx);
 }
 
-/** Agents that answer for contracts which have not ended or whose instance is not proved gone, and have not told since. */
-export async function listSilentAgents(reader: Reader, since: number): Promise<string[]> {
+/**
+ * Agents that may act and have spoken once, and have not told since. Whether they have contracts is not asked: this
+ * database may be the one that does not know it.
+ */
+export async function listSilentAgents(
+  reader: Reader,
+  { since, now }: { since: number; now: number },
+): Promise<string[]> {
   const { rows } = await sql<{ public_key: string }>`
-    select public_key from agents a where revoked_at is null
+    select public_key from agents a
+    where revoked_at is null and last_heartbeat_at is not null and (expires_at is null or expires_at > ${now})
       and not exists (select 1 from held_orders_told t where t.agent_key = a.public_key and t.told_at >= ${since})
-      and exists (select 1 from contracts c where c.agent_key = a.public_key
-        and (c.place_held = 1 or c.release = 'pending'))
     order by public_key`.execute(reader);
   return rows.map((row) => row.public_key);
 }

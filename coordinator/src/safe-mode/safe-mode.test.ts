@@ -8,6 +8,7 @@ import { findContract } from '../contracts/contract-store.ts';
 import { verifyLedger } from '../payments/ledger-verify.ts';
 import { beat, expectStatus } from '../testing/people.ts';
 import {
+  addAgent,
   atPrivateAddress,
   cancel,
   HOUR_MS,
@@ -24,6 +25,7 @@ import {
 } from '../testing/rental.ts';
 import { findDifferences, renderDifferences } from './differences.ts';
 import { resolveSafeMode } from './resolve-safe-mode.ts';
+import { enterSafeMode } from './safe-mode.ts';
 import { findSafeMode } from './safe-mode-store.ts';
 import { backUp, restart, restore, tamper } from './testing/backup.ts';
 
@@ -90,7 +92,8 @@ async function restoredMarket() {
   return { market, memory, early, pending, late, cancelled, moneyThen };
 }
 
-describe('A restored older backup', () => {
+// Each has three lives of a coordinator, with a database on disk.
+describe('A restored older backup', { timeout: 60_000 }, () => {
   it.each(['a receipt', 'an order'])('is noticed by %s that the agent shows', async (what) => {
     const { market, memory } = await restoredMarket();
     const { checkpoint, order } = memory.held;
@@ -218,6 +221,43 @@ describe('A restored older backup', () => {
     expect(leases).toContainEqual(expect.objectContaining({ contract_id: pending.id, epoch: 2 }));
   });
 
+  it('that is resolved without an agent is noticed again when that one comes, and what it made is removed', async () => {
+    const { market, memory, pending } = await restoredMarket();
+    const other = await addAgent(market, 'other');
+    await market.coordinator.context.db.write((trx) =>
+      enterSafeMode(market.coordinator.context, trx, {
+        cause: 'admin',
+        detail: 'Somebody knows.',
+        agent_key: null,
+        proof: null,
+      }),
+    );
+    const { context, client } = market.coordinator;
+    const nothing = { orders: [], is_last: true };
+    expectStatus(await client.post('/agents/held-orders', nothing, { key: other.key }), 200);
+    await expect(resolveSafeMode(context, { withoutSilent: false })).rejects.toThrow(
+      market.agent.key.publicKey,
+    );
+    await resolveSafeMode(context, { withoutSilent: true });
+    await pass(market.coordinator, 60_000);
+    await reaches(market, pending.id, 'rejected');
+    await market.agent.beat({ held: memory.held });
+    expect(await isOn(market)).toBe(true);
+    const own = { key: market.agent.key };
+    expectStatus(
+      await client.post('/agents/held-orders', { orders: memory.orders, is_last: true }, own),
+      200,
+    );
+    expectStatus(await client.post('/agents/held-orders', nothing, { key: other.key }), 200);
+    await resolveSafeMode(context, { withoutSilent: false });
+    await market.agent.beat();
+    const leases = await market.agent.lease();
+    expect(leases).toContainEqual(
+      expect.objectContaining({ contract_id: pending.id, kind: 'destroy', epoch: 2 }),
+    );
+    expect((await verifyLedger(context.db)).firstProblem).toBeNull();
+  });
+
   it('is noticed at the start without any agent where the file beside the key is ahead', async () => {
     const market = await openMarket();
     await rent(market);
@@ -226,7 +266,7 @@ describe('A restored older backup', () => {
     await pass(market.coordinator, 60_000);
     await restore(market, { keysToo: false });
     expect(await isOn(market)).toBe(true);
-    await resolveSafeMode(market.coordinator.context, { withoutSilent: false });
+    await resolveSafeMode(market.coordinator.context, { withoutSilent: true });
     await restart(market);
     expect(await isOn(market)).toBe(false);
   });

@@ -9,7 +9,7 @@ import { newUuid } from '@dc/shared/ids';
 import { sql } from 'kysely';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
-import { findSafeMode, insertSafeMode, type SafeModeRow } from './safe-mode-store.ts';
+import { findSafeMode, insertSafeMode, oldestKnownUntil, type SafeModeRow } from './safe-mode-store.ts';
 
 /** How soon whoever was refused may ask again. */
 const RETRY_AFTER_MS = 30_000;
@@ -30,7 +30,7 @@ export async function enterSafeMode(context: Context, trx: Transaction, why: Saf
     ...why,
     id: newUuid(clock, random),
     entered_at: clock.now(),
-    known_until_at: await newestKnownAt(trx),
+    known_until_at: Math.min(await newestKnownAt(trx), (await oldestKnownUntil(trx)) ?? Infinity),
     resolved_at: null,
   };
   if (!(await insertSafeMode(trx, row))) return;
