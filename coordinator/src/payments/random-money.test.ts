@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { toWire } from '@dc/shared/money/money';
-import { expectStatus, makeAccount } from '../testing/people.ts';
+import { makeAccount } from '../testing/people.ts';
 import {
   atPrivateAddress,
   cancel,
