@@ -22,7 +22,9 @@ async function slowWorld(change: Partial<AgentDependencies> = {}) {
   const create = provisioner.create.bind(provisioner);
   const gate = Promise.withResolvers<undefined>();
   const stopped: number[] = [];
+  const begun: string[] = [];
   provisioner.create = async (request, signal) => {
+    begun.push(request.contractId);
     await Promise.race([
       gate.promise,
       new Promise((_resolve, reject) => {
@@ -40,7 +42,7 @@ async function slowWorld(change: Partial<AgentDependencies> = {}) {
   const item = world.coordinator.addWork('provision', world.newContract());
   await settle();
   const renewals = (): number => world.coordinator.calls.filter((call) => call === 'renew').length;
-  return { world, agent, item, gate, stopped, startedAt, renewals };
+  return { world, agent, item, gate, begun, stopped, startedAt, renewals };
 }
 
 const kinds = (world: Installation): string[] => world.coordinator.records.map(({ payload }) => payload.kind);
@@ -118,6 +120,22 @@ describe('a lease', () => {
     expect(stopped).toHaveLength(1);
     expect(stopped[0]! - startedAt).toBeLessThanOrEqual(65_000 + 0.6 * TTL_MS);
     gate.resolve(undefined);
+  });
+
+  it('counts from when it was asked for, also where the clock is set while the answer is on its way', async () => {
+    const { world, begun } = await slowWorld();
+    const answer = Promise.withResolvers<undefined>();
+    world.coordinator.before = (call) => (call === 'lease' ? answer.promise : undefined);
+    const late = world.newContract();
+    world.coordinator.addWork('provision', late);
+    await world.clock.advance(FIRST_LEASE_MS_MAX - 1_000);
+    world.clock.jump(2_000 - FIRST_LEASE_MS_MAX);
+    answer.resolve(undefined);
+    await settle();
+    expect(begun).toHaveLength(1);
+    world.coordinator.before = () => undefined;
+    await world.clock.advance(60_000);
+    expect(begun).toContain(late);
   });
 
   it('that was lost while the disk was full is tried again, and takes nothing down', async () => {

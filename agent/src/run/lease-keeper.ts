@@ -12,6 +12,7 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { Log } from '../lib/log.ts';
 import type { Turn } from '../lib/loop.ts';
 import { Nudge } from '../lib/nudge.ts';
+import { wallTimeOf } from '../lib/wall-time.ts';
 import type { ContractRunner } from '../reconcile/contract-runner.ts';
 import type { Contact } from './contact.ts';
 
@@ -130,7 +131,6 @@ export class LeaseKeeper {
     const { coordinator, runner, clock, contact } = this.#parts;
     const deadline = new AbortController();
     const cancel = clock.schedule(Math.max(CALL_MS_MIN, kept.ttlMs * CALL_SHARE), () => deadline.abort());
-    const askedAt = Math.round(clock.now());
     const asked = clock.monotonic();
     try {
       const { orderId, epoch } = kept;
@@ -144,8 +144,10 @@ export class LeaseKeeper {
       kept.failures = 0;
       kept.ttlMs = ttlMs;
       kept.dueAt = this.#firstDue(asked, ttlMs);
-      const expiresAt = askedAt + ttlMs;
-      runner.renew([{ contractId, orderId, epoch, grantedAt: askedAt, expiresAt, lost: false }]);
+      this.#followClock(); // It may have been set while we waited.
+      const grantedAt = wallTimeOf(clock, asked);
+      const expiresAt = grantedAt + ttlMs;
+      runner.renew([{ contractId, orderId, epoch, grantedAt, expiresAt, lost: false }]);
     } catch (error) {
       if (!signal.aborted) this.#onFailure(contractId, kept, error);
     } finally {

@@ -14,6 +14,7 @@ import type { Journal } from '../journal/journal.ts';
 import { jittered } from '../lib/backoff.ts';
 import type { Log } from '../lib/log.ts';
 import type { Turn } from '../lib/loop.ts';
+import { wallTimeOf } from '../lib/wall-time.ts';
 import type { ContractRunner, LeasedOrder } from '../reconcile/contract-runner.ts';
 import { hasMadeNothing } from '../sagas/order-answer.ts';
 import type { Contact } from './contact.ts';
@@ -101,11 +102,11 @@ export class WorkLoop {
   /** Asks once, and answers how many it got. Where that fails, nobody knows whether there were some. */
   async #lease(max: number, signal: AbortSignal): Promise<number> {
     const { journal, coordinator, contact, clock } = this.#parts;
-    const askedAt = Math.round(clock.now());
+    const asked = clock.monotonic();
     try {
       const leases = await coordinator.leaseWork(max, signal, describeHeld(journal));
       contact.seen();
-      if (leases.length > 0) await this.#take(leases, askedAt, signal);
+      if (leases.length > 0) await this.#take(leases, asked, signal);
       return leases.length;
     } catch (error) {
       this.#looksAgainAt = clock.monotonic() + LOST_LEASE_MS;
@@ -113,8 +114,9 @@ export class WorkLoop {
     }
   }
 
-  async #take(leases: readonly WireLease[], askedAt: number, signal: AbortSignal): Promise<void> {
-    const { runner, keeper, coordinator, trust, pins, log } = this.#parts;
+  /** `asked` is when we asked for them, on the monotonic clock: the wall clock may be set while we wait. */
+  async #take(leases: readonly WireLease[], asked: number, signal: AbortSignal): Promise<void> {
+    const { runner, keeper, coordinator, trust, pins, clock, log } = this.#parts;
     const signers = leases.flatMap(({ order }) => parseJws(order)?.kid ?? []);
     await pins.meet(signers, signal);
     const expected = { ...trust, ...pins.trust, nowMs: coordinator.serverNow() };
@@ -122,7 +124,7 @@ export class WorkLoop {
     const refused: { lease: WireLease; error: AppError }[] = [];
     for (const lease of leases) {
       try {
-        const leased = readOrder(lease, expected, { askedAt });
+        const leased = readOrder(lease, expected, { askedAt: wallTimeOf(clock, asked) });
         assertNewEpoch(this.#parts.journal, leased.order);
         taken.push(leased);
       } catch (error) {
