@@ -53,6 +53,7 @@ export interface CrowdMeasured {
 const REGISTERING_AT_ONCE = 16;
 const CONNECTING_AT_ONCE = 64;
 const LEASES_MAX = 16;
+const LOOKS_EVERY_MS = 60_000;
 const STATED_FOR_MS = 180_000;
 
 const measured = (): Omit<CrowdMeasured, 'nudges'> => ({ latesMs: [], beatsMs: [], leases: 0, troubles: {} });
@@ -69,6 +70,7 @@ class CrowdAgent {
   environment = '';
   #coordinator: HttpCoordinator | null = null;
   #isLeasing = false;
+  #stated = { at: -Infinity, compact: '' };
   #lastBeatAt: number | null = null;
 
   /** Opens the stream and begins its heartbeats within `spreadMs`. Resolves when the stream is open. */
@@ -150,19 +152,24 @@ class CrowdAgent {
     }
   }
 
-  /** What a real agent says with each heartbeat, its capacity signed. */
+  /** What a real agent says with each heartbeat: its capacity, signed anew after each look at its backend. */
   #compose(): WireHeartbeat {
     const at = Date.now();
+    if (at - this.#stated.at > LOOKS_EVERY_MS) this.#stated = { at, compact: this.#state(at) };
+    return {
+      ...{ version: 'bench', running_contracts: [], healthy: true, capabilities: { provisioner: 'bench' } },
+      ...{ capacity_statement: this.#stated.compact, capacity_includes: [] },
+    };
+  }
+
+  #state(at: number): string {
     const statement = {
       ...{ environment: this.environment, backend: null, includes: hashIncluded([]) },
       ...{ seen_at: new Date(at).toISOString(), expires_at: new Date(at + STATED_FOR_MS).toISOString() },
       ...{ cpu: 64, memory_mb: 65_536, instances: 100, addresses: null, port_blocks: null },
       storages: [{ name: 'default', free_gb: 1000 }],
     };
-    return {
-      ...{ version: 'bench', running_contracts: [], healthy: true, capabilities: { provisioner: 'bench' } },
-      ...{ capacity_statement: signCapacity(statement, this.#key), capacity_includes: [] },
-    };
+    return signCapacity(statement, this.#key);
   }
 }
 

@@ -55,7 +55,7 @@ export function heartbeatTurn(parts: HeartbeatParts): Turn {
  * interval for a busy machine or line, so that none comes later than promised.
  */
 export const heartbeatPauseMs = (intervalMs: number, random: Random): number =>
-  jittered(intervalMs * 0.8, random, 0.125);
+  jittered(intervalMs * 0.85, random, 0.06);
 
 /**
  * The coordinator cannot hold more of our records than we have signed: then somebody else signs with our key, or
