@@ -49,6 +49,8 @@ describe('a provider', () => {
     const offer = ['--title', 'From Ann', '--price', '0.01 USD', ...size];
     const offered = await agent('provider', 'offer', ...connection, ...offer);
     expect(offered.stdout).toMatch(/From Ann, 0\.01 USD an hour/);
+    const here = ['--title', 'Anywhere in France', '--price', '0.01 USD', '--country', 'FR', ...size];
+    await agent('provider', 'offer', ...connection, ...here);
     expect(await inStock(url, 'From Ann')).toBe(false);
 
     const token = (await agent('provider', 'token', ...connection)).stdout.trim();
@@ -63,6 +65,8 @@ describe('a provider', () => {
       await ended;
     });
     await expect.poll(() => inStock(url, 'From Ann'), { timeout: 20_000 }).toBe(true);
+
+    expect(await inStock(url, 'Anywhere in France')).toBe(true);
 
     // A token registers one agent.
     const other = [

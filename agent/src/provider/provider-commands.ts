@@ -5,6 +5,7 @@ import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
 import { formatMoney, fromWire, parseMoney } from '@dc/shared/money/money';
+import type { WireCreateOffering } from '@dc/shared/wire/offering';
 import { readSecretFile } from '../config/key-files.ts';
 import { textOption, type Command, type CommandInput, type CommandWorld } from '../lib/command.ts';
 import { EXIT } from '../lib/exit-code.ts';
@@ -50,12 +51,30 @@ export const providerRegisterCommand: Command = {
   },
 };
 
+/** Where an offering is served from: a pool, or a country without one. */
+async function placeOf(
+  input: CommandInput,
+  api: ProviderApi,
+): Promise<Pick<WireCreateOffering, 'pool_id' | 'country'>> {
+  const country = textOption(input, 'country');
+  const wanted = textOption(input, 'pool');
+  if (country !== null && wanted !== null)
+    throw new AppError('COMMAND_USAGE', 'An offering is of a pool or of a country, not of both.');
+  if (country !== null) return { country };
+  const pool = choosePool(await api.listPools(), wanted);
+  return { pool_id: pool.id, country: pool.country };
+}
+
 export const providerOfferCommand: Command = {
   name: 'provider offer',
   summary: 'put an offering up for sale',
   options: [
     ...CONNECTION,
     POOL,
+    {
+      flags: '--country <code>',
+      description: 'instead of a pool: whichever of your pools there has room serves it',
+    },
     { flags: '--title <text>', description: 'what it is called' },
     { flags: '--description <text>', description: 'what there is to say about it', defaultValue: '' },
     { flags: '--cpu <n>', description: 'virtual processors' },
@@ -74,12 +93,10 @@ export const providerOfferCommand: Command = {
     const setupFee = fee === null ? { amountE9s: 0n, currency: price.currency } : parseMoney(fee);
     const wire = ({ amountE9s, currency }: typeof price) => ({ amount_e9s: String(amountE9s), currency });
     return withApi(input, world, async (api) => {
-      const pool = choosePool(await api.listPools(), textOption(input, 'pool'));
       const offering = await api.offer({
         title: required(input, 'title'),
         description: textOption(input, 'description') ?? '',
-        pool_id: pool.id,
-        country: pool.country,
+        ...(await placeOf(input, api)),
         cpu: count(input, 'cpu'),
         memory_mb: count(input, 'memoryMb'),
         disk_gb: count(input, 'diskGb'),
