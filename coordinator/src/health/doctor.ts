@@ -4,6 +4,8 @@ import { readKeyFile } from '../config/key-file.ts';
 import { AppError } from '@dc/shared/errors';
 import type { Database } from '../database/database.ts';
 import { rowsNeedingAttention } from '../jobs/outbox.ts';
+import { keyFileOf, readRotations } from '../keys/rotation-file.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { checkStripe, type Check } from '../payments/stripe/stripe-setup.ts';
 
 /** What the doctor is given. `openDatabase` throws where the database cannot be used. */
@@ -18,12 +20,7 @@ export async function runDoctor({ config, openDatabase }: DoctorParts): Promise<
   checks.push(
     await checkOne('Database', async () => {
       const db = await openDatabase();
-      const stuck = await rowsNeedingAttention(db.read, 1).finally(() => db.close());
-      if (stuck.length > 0)
-        throw new AppError('SERVICE_UNAVAILABLE', 'Work has been given up: a person has to look at it.', {
-          remedy: 'Run: dc-coordinator admin stats',
-        });
-      return `${config.databaseFile} is up to date, and nothing waits for a person.`;
+      return describeDatabase(config, db).finally(() => db.close());
     }),
   );
   if (config.payments.stripe !== undefined)
@@ -31,8 +28,23 @@ export async function runDoctor({ config, openDatabase }: DoctorParts): Promise<
   return checks;
 }
 
+/** The newest key: where one was announced, it must be there before it begins to sign. */
 function describeKey({ keyFile }: CoordinatorConfig): string {
-  return `${keyFile} holds the key ${readKeyFile(keyFile).publicKey}.`;
+  const file = keyFileOf(keyFile, readRotations(keyFile).length);
+  return `${file} holds the key ${readKeyFile(file).publicKey}.`;
+}
+
+/** What waits for a person, or that nothing does. */
+async function describeDatabase({ databaseFile }: CoordinatorConfig, { read }: Database): Promise<string> {
+  if ((await findSafeMode(read)) !== null)
+    throw new AppError('COORDINATOR_SAFE_MODE', undefined, {
+      remedy: 'Run: dc-coordinator admin safe-mode status',
+    });
+  if ((await rowsNeedingAttention(read, 1)).length > 0)
+    throw new AppError('SERVICE_UNAVAILABLE', 'Work has been given up: a person has to look at it.', {
+      remedy: 'Run: dc-coordinator admin stats',
+    });
+  return `${databaseFile} is up to date, and nothing waits for a person.`;
 }
 
 async function checkOne(name: string, run: () => Promise<string>): Promise<Check> {
