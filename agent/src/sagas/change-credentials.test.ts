@@ -1,14 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { boxKeyOf, openBox, type SealedBox } from '@dc/shared/crypto/sealed-box';
-import {
-  anOrder,
-  CONTRACT_ID,
-  NEXT_SSH_KEY,
-  RENTER_KEY,
-  RENTER_SEED,
-  SSH_KEY,
-} from '../journal/testing/builders.ts';
+import { anOrder, CONTRACT_ID, NEXT_SSH_KEY, RENTER_SEED, SSH_KEY } from '../journal/testing/builders.ts';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { allSagas } from './all-sagas.ts';
 import { makePassword } from './make-password.ts';

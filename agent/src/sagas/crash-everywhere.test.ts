@@ -4,7 +4,7 @@ import { confirmReleases } from '../breaker/destruction-breaker.ts';
 import { tellLines } from '@dc/shared/testing/told-lines';
 import { describe, expect, it } from 'vitest';
 import { boxKeyOf, openBox, type SealedBox } from '@dc/shared/crypto/sealed-box';
-import { anOrder, CONTRACT_ID, NEXT_SSH_KEY, RENTER_KEY, RENTER_SEED } from '../journal/testing/builders.ts';
+import { anOrder, CONTRACT_ID, NEXT_SSH_KEY, RENTER_SEED } from '../journal/testing/builders.ts';
 import { settle } from '@dc/shared/testing/manual-clock';
 import type { AgentWorld, Life } from './testing/agent-world.ts';
 import { crashEverywhere, renderCrashes, type Scenario } from './testing/saga-checks.ts';

@@ -112,7 +112,10 @@ export async function touchContract(
   return after;
 }
 
-/** Changes columns without moving the state, with an entry in the history, and tells the streams. */
+/**
+ * Changes columns without moving the state, and tells the streams; with an entry in the history while the contract is
+ * active. In other states the history has changes of state only: pauses are counted by it.
+ */
 export async function noteOnContract(
   context: Context,
   trx: Transaction,
@@ -120,7 +123,8 @@ export async function noteOnContract(
   { set, ...note }: HistoryNote & { set?: ContractChange },
 ): Promise<ContractRow> {
   const after = await touchContract(context, trx, contract, set ?? {});
-  await insertHistory(trx, after, { ...note, from: contract.state, at: context.clock.now() });
+  if (contract.state === 'active')
+    await insertHistory(trx, after, { ...note, from: contract.state, at: context.clock.now() });
   return after;
 }
 

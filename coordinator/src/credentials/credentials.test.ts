@@ -271,6 +271,43 @@ describe('Resetting the password', () => {
     expect((await credentials()).body.boxes).toEqual(boxes);
   });
 
+  it('that comes after a pause is kept, and the pause is counted as one', async () => {
+    const { market, id, post, credentials } = await rented();
+    const { client, context } = market.coordinator;
+    await context.db.write(async (trx) => {
+      await trx.updateTable('accounts').set({ is_admin: 1 }).where('username', '=', 'prov').execute();
+    });
+    await post('reset-password');
+    const lease = await market.agent.leaseOne();
+    const admin = { key: market.provider.key };
+    expectStatus(await client.post(`/admin/contracts/${id}/pause`, {}, admin), 200);
+    const data = await madePassword(lease);
+    expect(await market.agent.report('password_reset', id, { epoch: lease.epoch, data })).toMatchObject({
+      outcome: 'applied',
+    });
+    expect((await credentials()).status).toBe(200);
+    expectStatus(await client.post(`/admin/contracts/${id}/resume`, {}, admin), 200);
+    const { timeline } = await look(market, id);
+    expect(timeline.filter(({ to }) => to === 'paused')).toHaveLength(1);
+  });
+
+  it('replayed does not bring an old password back', async () => {
+    const { market, id, post, credentials } = await rented();
+    const records: string[] = [];
+    for (const password of ['the first password', 'the second password']) {
+      await post('reset-password');
+      const lease = await market.agent.leaseOne();
+      const words = { epoch: lease.epoch, data: await madePassword(lease, password) };
+      records.push(market.agent.sign('password_reset', id, words));
+      expectStatus(await market.agent.send(records.slice(-1)), 200);
+    }
+    const { results } = expectStatus(await market.agent.send(records.slice(0, 1)), 200);
+    expect(results).toMatchObject([{ outcome: 'already_applied' }]);
+    const { boxes } = expectStatus(await credentials(), 200);
+    const key = await boxKeyOf(seedOf('renter'));
+    expect(await openBox(boxes[0]!, key, id)).toBe('the second password');
+  });
+
   it('is refused where there is nothing to log in to, saying why', async () => {
     const { market, id, post } = await rented();
     const { client, context } = market.coordinator;
