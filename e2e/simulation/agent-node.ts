@@ -8,18 +8,16 @@ import { Secret } from '../../agent/src/config/key-files.ts';
 import type { AvailabilityChange } from '../../agent/src/availability/availability.ts';
 import type { Config } from '../../agent/src/config/config-schema.ts';
 import { journalFile } from '../../agent/src/config/paths.ts';
-import { openJournalReader } from '../../agent/src/journal/open-journal.ts';
 import { SILENT, type Log } from '../../agent/src/lib/log.ts';
 import { MemoryProvisioner } from '../../agent/src/provisioners/memory/memory-provisioner.ts';
 import type { CreateRequest } from '../../agent/src/provisioners/provisioner.ts';
-import type { SshProbe } from '../../agent/src/sagas/saga-parts.ts';
 import { createAgent, type Agent } from '../../agent/src/wiring.ts';
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { CoordinatorNode } from './coordinator-node.ts';
 import type { Dice } from './dice.ts';
 import { Disks, disksOf } from './disks.ts';
-import { simulatedLogin } from './simulated-login.ts';
+import { simulatedSsh } from './simulated-ssh.ts';
 import type { Link, Network } from './network.ts';
 import { plantInProvisioner, plantInWire } from './planted-bugs.ts';
 import { PUBLIC_URL } from './signed-calls.ts';
@@ -59,6 +57,8 @@ interface Life {
   readonly clock: NodeClock;
   readonly stateDir: string;
   isAlive: boolean;
+  /** Looks into the journal while it runs. */
+  reader: BetterSqlite3.Database | null;
 }
 
 export class AgentNode {
@@ -86,6 +86,8 @@ export class AgentNode {
   #swaps = 0;
   /** Only a person can help it now: the coordinator holds a chain that none of its disks has. */
   isGivenUp = false;
+  /** Whether the breaker was asked since somebody looked whether something waits. */
+  #mayWait = true;
   #walBytes = 0;
   #writes = 0;
   /** The disk as it was a few writes ago: for the planted bug. */
@@ -125,11 +127,13 @@ export class AgentNode {
     const { world } = this.parts;
     const clock = new NodeClock(world.time, this.#aheadMs);
     this.ended = null;
+    this.#mayWait = true;
     const life: Life = {
       agent: this.#make(clock, () => life),
       clock,
       stateDir: this.#disks.current,
       isAlive: true,
+      reader: null,
     };
     this.#life = life;
     world.note(this.name, 'starts');
@@ -157,19 +161,23 @@ export class AgentNode {
     this.#life = null;
     await life.agent.stop();
     life.isAlive = false;
+    life.reader?.close();
     this.#disks.current = this.#disks.copy(life.stateDir);
   }
 
   /** The operator lets go what the breaker holds back. */
   confirmReleases(): void {
-    if (this.#life?.agent.status().phase !== 'running') return;
-    const journal = openJournalReader(this.journal);
-    const waiting = journal.pausedReleases().map(({ sagaId }) => sagaId);
-    journal.close();
-    if (waiting.length === 0) return;
+    const life = this.#life;
+    if (!this.#mayWait || life?.agent.status().phase !== 'running') return;
+    const sql = 'select saga_id from releases where allowed_at is null order by asked_at, saga_id';
+    const waiting = this.#look(life).prepare(sql).pluck().all() as string[];
+    if (waiting.length === 0) {
+      this.#mayWait = false;
+      return;
+    }
     this.parts.world.note(this.name, `is allowed ${String(waiting.length)} destructions`);
     try {
-      this.#life.agent.confirm(waiting);
+      life.agent.confirm(waiting);
     } catch (error) {
       if (!(error instanceof Crashed) && !isAppError(error)) throw error; // Said to the operator, who tries again.
     }
@@ -261,12 +269,7 @@ export class AgentNode {
       keys: { agentKey: key, sealSecret: new Secret(sealSecret) },
       provisioner: slow,
       coordinator: plantInWire(world.bug, wire),
-      probeSsh: ({ port }) => this.#probe(port, clock),
-      look: ({ port }) =>
-        this.sshAnswers && this.#hasPort(port)
-          ? Promise.resolve(2)
-          : Promise.reject(new AppError('INSTANCE_UNREACHABLE')),
-      loginProbe: simulatedLogin(this.parts, () => this.sshAnswers),
+      ...simulatedSsh({ ...this.parts, answers: () => this.sshAnswers }),
       onWrite: (label, moment) => this.#onWrite(lifeOf(), label, moment),
     });
   }
@@ -318,8 +321,9 @@ export class AgentNode {
       world.fault('journal write fails', this.name, label);
       throw new AppError('DATABASE_FULL');
     }
+    if (label.endsWith('.asked')) this.#mayWait = true;
     if (label === 'release-instance.destroyed')
-      this.parts.onGone(lastReported(life.stateDir), this.parts.backend);
+      this.parts.onGone(lastReported(this.#look(life)), this.parts.backend);
     if (this.crashAfterWrites === null) return;
     this.crashAfterWrites -= 1;
     if (this.crashAfterWrites > 0) return;
@@ -337,8 +341,14 @@ export class AgentNode {
     throw new Crashed();
   }
 
+  #look(life: Life): BetterSqlite3.Database {
+    life.reader ??= new BetterSqlite3(journalFile(life.stateDir), { readonly: true });
+    return life.reader;
+  }
+
   #end(life: Life, disk: string): void {
     life.isAlive = false;
+    life.reader?.close();
     life.clock.kill();
     this.#life = null;
     this.#disks.current = this.#lateDisk ?? disk;
@@ -369,29 +379,10 @@ export class AgentNode {
     };
     return { ...SILENT, warn: line, error: line };
   }
-
-  async #probe(port: number, clock: NodeClock): Promise<SshProbe> {
-    const { backend, sealSecret } = this.parts;
-    if (!this.sshAnswers) return { answered: false, why: 'nothing listens on its SSH port' };
-    const driver = new MemoryProvisioner({ backend: backend.withoutFaults(), clock, sealSecret });
-    const { instances } = await driver.list(new AbortController().signal);
-    const ssh = instances.find((instance) => instance.ssh?.port === port)?.ssh;
-    if (ssh == null) return { answered: false, why: 'nothing listens on its SSH port' };
-    return { answered: true, hostKeyFingerprint: ssh.hostKeyFingerprint };
-  }
-
-  #hasPort(port: number): boolean {
-    for (const object of this.parts.backend.objects.values()) if (object.port === port) return true;
-    return false;
-  }
 }
 
 /** The contract of the record that was signed last. */
-function lastReported(stateDir: string): string {
-  const db = new BetterSqlite3(journalFile(stateDir), { readonly: true });
-  try {
-    return db.prepare('select contract_id from records order by record_id desc').pluck().get() as string;
-  } finally {
-    db.close();
-  }
+function lastReported(journal: BetterSqlite3.Database): string {
+  const sql = 'select contract_id from records order by record_id desc limit 1';
+  return journal.prepare(sql).pluck().get() as string;
 }

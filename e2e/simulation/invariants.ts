@@ -43,6 +43,8 @@ export class Invariants implements BackendWatcher {
   readonly #paidBefore = new Set<string>();
   readonly #endedBefore = new Set<string>();
   readonly #everSeen = new Set<string>();
+  /** What seals say; a seal that was read once is not computed again. */
+  readonly #seals = new Map<string, ReturnType<typeof readSeal>>();
   #db: BetterSqlite3.Database | null = null;
   #statements: ReturnType<typeof prepare> | null = null;
   /** Changes with every commit. */
@@ -277,8 +279,11 @@ export class Invariants implements BackendWatcher {
   }
 
   #isSealed({ seal, contractId }: MemoryObject): boolean {
+    if (seal === null) return false;
     const { sealSecret, environment } = this.#sealed;
-    const read = seal === null ? null : readSeal(sealSecret, seal);
+    const known = this.#seals.get(seal);
+    const read = known === undefined ? readSeal(sealSecret, seal) : known;
+    this.#seals.set(seal, read);
     return read?.contractId === contractId && read.environment === environment;
   }
 

@@ -47,12 +47,15 @@ export class Renter {
     return contract;
   }
 
-  /** Rents something now, and does with it what chance says. */
+  /** Rents something now, or a little later where nothing is to be had, and does with it what chance says. */
   async rent(onRented: (contractId: string) => void): Promise<void> {
     const dice = this.#dice;
     const { world } = this.#parts;
     const contract = await this.#order(dice.whole(1, 3));
-    if (contract === null) return;
+    if (contract === null) {
+      if (world.isFaulty) world.time.schedule(dice.between(5_000, 30_000), () => void this.rent(onRented));
+      return;
+    }
     const { id, total } = contract;
     onRented(id);
     this.#planPayment({ contractId: id, price: total });
