@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { verifyCapacity, hashIncluded } from '@dc/shared/evidence/capacity';
 import { NO_CONTRACT } from '@dc/shared/evidence/record';
+import { explanationRows } from '@dc/shared/wire/explanation';
 import { settle } from '@dc/shared/testing/manual-clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runCli } from '../cli.ts';
@@ -47,6 +48,7 @@ async function run(...argv: string[]): Promise<{ exitCode: number; out: string; 
   return { exitCode, out: command.printed(), err: command.complained() };
 }
 
+const escape = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const lastBeat = () => world.coordinator.beats.at(-1);
 const said = () =>
   world.coordinator.records
@@ -191,7 +193,10 @@ describe('What does not go on', () => {
     await world.clock.advance(31_000);
     const told = lastBeat()?.blocked?.[0];
     expect(told).toMatchObject({ contract_id: contract, blocked_by: { code: 'retry_later' } });
-    expect((await run('why', contract)).out).toContain(told!.blocked_by!.text);
+    const { out } = await run('why', contract);
+    for (const [name, text] of explanationRows(told!).filter(([row]) => row !== 'next'))
+      expect(out).toMatch(new RegExp(`^${name} +${escape(text)}$`, 'm'));
+    expect(out).toContain(told!.last_attempts[0]!.saga_id);
     await world.clock.advance(600_000);
     expect(lastBeat()?.blocked).toEqual([]);
   });

@@ -2,6 +2,7 @@
 import { createConnection } from 'node:net';
 import type { Clock } from '@dc/shared/clock';
 import { AppError } from '@dc/shared/errors';
+import type { WireExplanation } from '@dc/shared/wire/explanation';
 import { isErrorCode, type ControlAnswer, type ControlRequest } from './control-request.ts';
 
 /** As long as a driver may take to destroy an instance. */
@@ -12,6 +13,24 @@ const ANSWER_TIMEOUT_MS = 300_000;
  * what the agent says, or AGENT_STOPPED where it went away without an answer: then it may have been done.
  */
 export async function askAgent(path: string, request: ControlRequest, clock: Clock): Promise<number | null> {
+  return (await ask(path, request, clock))?.done ?? null;
+}
+
+/** Why a contract is where it is, as the running agent sees it. Null and throws as `askAgent`. */
+export async function askWhy(
+  path: string,
+  contractId: string,
+  clock: Clock,
+): Promise<WireExplanation | null> {
+  const answer = await ask(path, { command: 'why', contract_id: contractId }, clock);
+  return answer?.explanation ?? null;
+}
+
+async function ask(
+  path: string,
+  request: ControlRequest,
+  clock: Clock,
+): Promise<Extract<ControlAnswer, { done: number }> | null> {
   const line = await exchange(path, `${JSON.stringify(request)}\n`, clock);
   if (line === null) return null;
   if (!line.endsWith('\n')) {
@@ -20,7 +39,7 @@ export async function askAgent(path: string, request: ControlRequest, clock: Clo
     });
   }
   const answer = JSON.parse(line) as ControlAnswer;
-  if ('done' in answer) return answer.done;
+  if ('done' in answer) return answer;
   const { code, detail, remedy } = answer.error;
   throw new AppError(isErrorCode(code) ? code : 'COMMAND_FAILED', detail, { remedy });
 }

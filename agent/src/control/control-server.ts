@@ -6,6 +6,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import Value from 'typebox/value';
 import type { Clock } from '@dc/shared/clock';
+import type { WireExplanation } from '@dc/shared/wire/explanation';
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { Log } from '../lib/log.ts';
 import { ControlRequestSchema, type ControlAnswer, type ControlRequest } from './control-request.ts';
@@ -20,7 +21,7 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly log: Log;
   /** Does it; answers how many it was done to. */
-  readonly handle: (request: ControlRequest) => Promise<number>;
+  readonly handle: (request: ControlRequest) => Promise<number | WireExplanation>;
 }
 
 export class ControlServer {
@@ -99,7 +100,8 @@ export class ControlServer {
   async #perform(line: string): Promise<ControlAnswer> {
     const { handle, log } = this.#parts;
     try {
-      return { done: await handle(parseRequest(line)) };
+      const result = await handle(parseRequest(line));
+      return typeof result === 'number' ? { done: result } : { done: 1, explanation: result };
     } catch (error) {
       log.warn({ err: error }, 'control.failed');
       const known = isAppError(error) ? error : new AppError('INTERNAL_BUG');

@@ -200,12 +200,17 @@ export class ContractRunner {
     return [...this.#running].filter(([id, running]) => running.lane === lane && id !== besides).length;
   }
 
+  /** Why the contract is where it is; null where there is no order for it. */
+  explain(contractId: string): WireExplanation | null {
+    const situation = this.#situation(contractId);
+    return situation === null ? null : explain(situation);
+  }
+
   /** Why up to `limit` contracts do not go on, those that have waited longest first. */
   explainBlocked(limit: number): WireExplanation[] {
     const longest = [...this.#blocked].toSorted((a, b) => a[1] - b[1]).slice(0, limit);
     return longest.flatMap(([contractId]) => {
-      const situation = this.#situation(contractId);
-      const explanation = situation === null ? null : explain(situation);
+      const explanation = this.explain(contractId);
       return explanation === null || explanation.blocked_by === null ? [] : [explanation];
     });
   }

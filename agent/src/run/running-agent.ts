@@ -5,6 +5,7 @@
 import { sleep, type Clock } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
+import type { WireExplanation } from '@dc/shared/wire/explanation';
 import type { ControlParts, ControlServer } from '../control/control-server.ts';
 import type { AvailabilityChange } from '../availability/availability.ts';
 import { confirmReleases } from '../breaker/destruction-breaker.ts';
@@ -216,8 +217,17 @@ export class RunningAgent {
     this.#options.log.info({ contract_id: contractId }, 'password_reset.requested');
   }
 
-  async #obey(request: ControlRequest): Promise<number> {
+  /** Why a contract is where it is. Throws CONTRACT_NOT_FOUND, and AGENT_STOPPED where the agent does not run. */
+  explain(contractId: string): WireExplanation {
+    const explanation = this.#running().runner.explain(contractId);
+    if (explanation === null) throw new AppError('CONTRACT_NOT_FOUND');
+    return explanation;
+  }
+
+  async #obey(request: ControlRequest): Promise<number | WireExplanation> {
     switch (request.command) {
+      case 'why':
+        return this.explain(request.contract_id);
       case 'reset_password':
         await this.requestPasswordReset(request.contract_id);
         return 1;

@@ -73,7 +73,7 @@ describe('status', () => {
     };
     await world.start();
     world.coordinator.addWork('provision', world.newContract());
-    world.coordinator.addWork('reset_password', world.newContract());
+    world.coordinator.addWork('stop', world.newContract());
     await settle();
     const { out } = await run('status');
     expect(out).toContain('provision-instance');

@@ -1,5 +1,6 @@
 /** `dc-agent why`: why a contract is where it is, from the journal alone. */
-import { AppError } from '@dc/shared/errors';
+import type { Clock } from '@dc/shared/clock';
+import { AppError, isAppError } from '@dc/shared/errors';
 import { attemptCells, explanationRows, type WireExplanation } from '@dc/shared/wire/explanation';
 import type { Config } from '../config/config-schema.ts';
 import type { JournalReader } from '../journal/journal.ts';
@@ -13,7 +14,8 @@ export const whyCommand: Command = {
   summary: 'explain what the agent does, or does not do, about a contract',
   description:
     'Says what is wanted of a contract, what is there, what comes next, what blocks it since when, and what was ' +
-    'tried. Reads the journal only, beside a running agent or without one. The beginning of the id is enough.',
+    'tried. Asks the running agent, which has looked at the backend; where none runs, the journal says what it can. ' +
+    'The beginning of the id is enough.',
   args: [{ flags: '<contract>', description: 'the id of the contract, or its beginning' }],
   options: [{ flags: '--json', description: 'print JSON' }],
   async run(input, world) {
@@ -24,7 +26,9 @@ export const whyCommand: Command = {
     const journal = openJournalReader(journalFile(config.stateDir));
     try {
       const contractId = findContract(journal, input.args[0] ?? '');
-      const explanation = await explainContract(journal, contractId, config, world.clock.now());
+      const explanation =
+        (await askRunning(config, contractId, world.clock)) ??
+        (await explainContract(journal, contractId, config, world.clock.now()));
       if (flagOption(input, 'json')) world.print(JSON.stringify(explanation));
       else for (const line of renderExplanation(explanation)) world.print(line);
       return EXIT.ok;
@@ -45,6 +49,22 @@ function findContract(journal: JournalReader, start: string): string {
   if (others.length > 0)
     throw new AppError('COMMAND_USAGE', `${found.length} contracts begin with ${start}.`);
   return only;
+}
+
+/** What the running agent says; null where none does, and the journal has to do. */
+async function askRunning(
+  { stateDir }: Config,
+  contractId: string,
+  clock: Clock,
+): Promise<WireExplanation | null> {
+  const { askWhy } = await import('../control/ask-agent.ts');
+  const { controlSocket } = await import('../config/paths.ts');
+  try {
+    return await askWhy(controlSocket(stateDir), contractId, clock);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    return null; // It is starting, stopping, of another version, or another user's: the journal can be read all the same.
+  }
 }
 
 async function explainContract(
