@@ -39,6 +39,9 @@ export async function requestChange(
   const { kind, actor } = request;
   assertChangeable(contract);
   if ((await findPendingChange(trx, contract.id)) !== null) throw new AppError('CREDENTIALS_PENDING');
+  // Its order and this one would take each other's lease away.
+  if ((await findLiveWork(trx, contract.id, 'start')) !== null)
+    throw new AppError('CONTRACT_STATE', 'The instance is just being started. Ask again in a moment.');
   const key = kind === 'rotate_ssh_key' ? request.key.line : null;
   if (key === contract.ssh_public_key)
     throw new AppError('SSH_KEY_INVALID', 'This is the key that the contract has.', {

@@ -37,7 +37,13 @@ export async function viewPassword(
   now: number,
 ): Promise<WireCredentials> {
   const password = await findLatestPassword(reader, contract.id);
-  if (password === null) throw new AppError('CREDENTIALS_NOT_FOUND');
+  if (password === null) {
+    const isComing = (await findPendingChange(reader, contract.id))?.kind === 'reset_password';
+    if (!isComing) throw new AppError('CREDENTIALS_NOT_FOUND');
+    throw new AppError('CREDENTIALS_NOT_FOUND', 'The password is still being made.', {
+      remedy: 'Ask again in a moment: `credentials` of the contract tells when it is there.',
+    });
+  }
   const { done_at, expires_at, user_name, proof, boxes } = password;
   if (boxes === null || expires_at === null || expires_at <= now) throw new AppError('CREDENTIALS_EXPIRED');
   const sealed = JSON.parse(boxes) as SealedBox[];

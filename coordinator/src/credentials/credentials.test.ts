@@ -49,6 +49,10 @@ describe('Resetting the password', () => {
     expect(await credentials()).toMatchObject({ status: 404, body: { code: 'CREDENTIALS_NOT_FOUND' } });
     const asked = expectStatus(await post('reset-password'), 200);
     expect(asked.credentials).toMatchObject({ pending: { kind: 'reset_password' }, password_made_at: null });
+    expect((await credentials()).body).toMatchObject({
+      code: 'CREDENTIALS_NOT_FOUND',
+      detail: 'The password is still being made.',
+    });
     const lease = await market.agent.leaseOne();
     expect(lease).toMatchObject({ kind: 'reset_password', contract_id: id });
     expect(specOf(lease)).toEqual({ seal_to: [market.renter.publicKey] });
@@ -287,6 +291,13 @@ describe('Resetting the password', () => {
     });
     expect((await credentials()).status).toBe(200);
     expectStatus(await client.post(`/admin/contracts/${id}/resume`, {}, admin), 200);
+    expect(await post('reset-password')).toMatchObject({
+      status: 409,
+      body: { code: 'CONTRACT_STATE', detail: expect.stringContaining('just being started') as string },
+    });
+    const start = await market.agent.leaseOne();
+    await market.agent.report('started', id, { epoch: start.epoch });
+    expectStatus(await post('reset-password'), 200);
     const { timeline } = await look(market, id);
     expect(timeline.filter(({ to }) => to === 'paused')).toHaveLength(1);
   });
