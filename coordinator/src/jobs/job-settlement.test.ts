@@ -75,3 +75,15 @@ describe('a run that failed', () => {
     });
   });
 });
+
+describe('a run that a safe mode held back', () => {
+  it('is no attempt, however often: the row waits until it is over', () => {
+    const failure = { error: new AppError('COORDINATOR_SAFE_MODE', undefined, { retryAfterMs: 30_000 }) };
+    const { outcome, settlement } = settlementOf(run({ failure, attempt: 3, attemptsMax: 3 }));
+    expect([outcome, settlement]).toEqual([
+      'returned',
+      expect.objectContaining({ as: 'waiting', attempts: 2 }),
+    ]);
+    expect(waitMs({ failure })).toBeGreaterThanOrEqual(30_000);
+  });
+});
