@@ -224,6 +224,7 @@ export function listWaiting(reader: Reader, presence: Presence, limit: number): 
   return reader
     .selectFrom('work')
     .selectAll()
+    .where(IS_LIVE)
     .where('state', '=', 'open')
     .where('kind', '=', 'provision')
     .where('agent_key', 'is', null)
