@@ -226,6 +226,13 @@ export function describeProvisioner(name: string, options: ConformanceOptions): 
         expect(await subject.isReachable(instance)).toBe(true);
       });
 
+      it('calls its backend the same after a restart, if it has a name for it', async () => {
+        const { backendId } = driver;
+        await reopen();
+        expect(driver.backendId).toBe(backendId);
+        if (backendId !== undefined) expect(backendId).toMatch(/^\S{1,100}$/);
+      });
+
       it('tells with evidence that an instance does not exist', async () => {
         const { request, instance } = await anInstance();
         await driver.destroy(instance.handle, request.seal, signal);
