@@ -4,6 +4,7 @@ import ssh2 from 'ssh2';
 import type { PveSimulator } from '../start-pve-simulator.ts';
 import {
   addressByAgent,
+  GUEST_POLL_MS,
   GUEST_SSH_PORT,
   IMAGE_BUILD_MS_MAX,
   readGuestFile,
@@ -14,6 +15,8 @@ import { sshRun } from '../testing/ssh-run.ts';
 
 const VM = '/nodes/pve1/qemu/101';
 const keys = ssh2.utils.generateKeyPairSync('ed25519');
+/** A handshake that is refused half way costs such a guest seconds. */
+const SSH_POLL_MS = 2_000;
 let simulator: PveSimulator;
 let client: SimClient;
 
@@ -47,10 +50,12 @@ describe('the real cloud-init', () => {
         file: '/etc/ssh/ssh_host_ed25519_key.pub',
       });
       return answer.status === 200 ? (answer.data as { content: string }).content : undefined;
-    });
+    }, GUEST_POLL_MS);
     const target = { host, port: GUEST_SSH_PORT, username: 'renter', privateKey: keys.private, hostKey };
-    const login = await client.until(async () =>
-      sshRun(target, 'whoami; hostname; sudo whoami; cloud-init status --wait').catch(() => undefined),
+    const login = await client.until(
+      async () =>
+        sshRun(target, 'whoami; hostname; sudo whoami; cloud-init status --wait').catch(() => undefined),
+      SSH_POLL_MS,
     );
     expect(login).toMatchObject({ stdout: expect.stringContaining('renter\nbox-1\nroot\n') as string });
     expect(login.stdout).toContain('status: done');

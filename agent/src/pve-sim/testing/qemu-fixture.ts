@@ -18,6 +18,8 @@ const CACHE = join(import.meta.dirname, '../../../../.data/pve-sim');
 
 /** How long building an image may take, for the time-out of a hook. */
 export const IMAGE_BUILD_MS_MAX = 9 * 60_000;
+/** How often a guest is asked something while it boots: each question takes time from a guest in emulation. */
+export const GUEST_POLL_MS = 300;
 /** The SSH port of every guest, each at its own address. */
 export const GUEST_SSH_PORT = 2_222;
 
@@ -73,7 +75,7 @@ export async function addressByAgent(client: SimClient, vm: string): Promise<str
     if (answer.status !== 200) return undefined;
     const card = (answer.data as Interfaces).result.find((each) => each['hardware-address'] === mac);
     return card?.['ip-addresses']?.find((each) => each['ip-address'].startsWith('127.'))?.['ip-address'];
-  });
+  }, GUEST_POLL_MS);
 }
 
 /** The content of a file in the guest. */

@@ -90,11 +90,11 @@ export class SimClient {
   }
 
   /** Asks until `check` says something; a test's own time-out ends it. */
-  async until<T>(check: () => Promise<T | undefined>): Promise<T> {
+  async until<T>(check: () => Promise<T | undefined>, pollMs = TASK_POLL_MS): Promise<T> {
     for (;;) {
       const found = await check();
       if (found !== undefined) return found;
-      await new Promise((resolve) => setTimeout(resolve, TASK_POLL_MS));
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
     }
   }
 

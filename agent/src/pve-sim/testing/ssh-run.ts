@@ -22,7 +22,7 @@ export function sshRun(
   const expected = hostKey.split(' ')[1] ?? '';
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
-    client.once('error', reject);
+    client.on('error', reject); // Not once: a connection that breaks off tells it twice.
     client.once('ready', () => {
       client.exec(command, (error, channel) => {
         if (error !== undefined) {
