@@ -90,6 +90,31 @@ describe('a write', () => {
     expect({ committed, rests: rests.length }).toEqual({ committed: 3, rests: 1 });
   });
 
+  it('among very many leaves the event loop its turns, and shares its transaction all the same', async () => {
+    const database = await openTestDatabase();
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isOver) setImmediate(count);
+    };
+    const turnsAt: number[] = [];
+    const seen: string[][] = [];
+    const writes = Array.from({ length: 50 }, (_, index) =>
+      database.write(async (trx) => {
+        turnsAt.push(turns);
+        seen.push(await keys(database.read));
+        await put(trx, String(index));
+      }),
+    );
+    setImmediate(count);
+    await Promise.all(writes);
+    isOver = true;
+    expect(new Set(turnsAt).size).toBe(4); // 16 and 16 and 16 and 2.
+    expect(seen.flat()).toEqual([]); // Until the one commit nobody sees any of it.
+    expect(await keys(database.read)).toHaveLength(50);
+  });
+
   it('that fails undoes itself and none of its neighbours', async () => {
     const database = await openTestDatabase();
     const results = await Promise.allSettled([

@@ -21,8 +21,10 @@ import type { AfterCommit } from './database.ts';
 import { kyselyOn } from './sqlite-dialect.ts';
 import { isBusy, isConstraintViolation, toCallerError } from './sqlite-errors.ts';
 
-/** Enough to share a flush among every request of one turn of the event loop; small enough to let reads in between. */
-const BATCH_MAX = 256;
+/** Enough that a flush costs each of them little; few enough that nobody waits long for the others. */
+const BATCH_MAX = 64;
+/** A few milliseconds of work: then the sockets have a turn, of which each takes in one new connection. */
+const JOBS_IN_A_TURN = 16;
 /** Less than a second of work on a good disk, a few on a bad one: longer in the queue helps nobody. */
 const QUEUE_MAX = 10_000;
 /** A job is a few queries. One that takes this long waits for something that is not the database. */
@@ -134,6 +136,7 @@ export class GroupCommit {
     try {
       await this.#begin();
       for (const write of batch) {
+        if (outcomes.length > 0 && outcomes.length % JOBS_IN_A_TURN === 0) await nextTurn();
         outcomes.push(await this.#runJob(write, batch.length > 1));
         // A full disk makes SQLite roll back everything, not just the statement.
         if (!this.#options.handle.inTransaction) throw errorOf(outcomes.at(-1));
