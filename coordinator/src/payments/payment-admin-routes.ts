@@ -1,4 +1,5 @@
 /** What a person must see of payments: disputes, and events that belong to nothing or do not fit. */
+import { sql } from 'kysely';
 import { Type } from 'typebox';
 import { AppError } from '@dc/shared/errors';
 import { toWire } from '@dc/shared/money/money';
@@ -105,7 +106,7 @@ function eventRoutes({ db, clock }: Context): Route[] {
         const rows = await db.read
           .selectFrom('provider_events')
           .selectAll()
-          .where('outcome', 'in', ['unknown', 'mismatch'])
+          .where('outcome', 'in', [sql.lit('unknown'), sql.lit('mismatch')])
           .where('settled_at', 'is', null)
           .orderBy('received_at')
           .limit(LISTED)

@@ -49,24 +49,22 @@ export async function takeEvent(
     event_id: event.id,
     type: event.type.slice(0, 100),
     received_at: now,
-    outcome: 'ignored',
+    // What nearly every event turns out to be: only another outcome is written down again.
+    outcome: event.facts.length === 0 ? 'ignored' : 'applied',
     object_ref: objectRefOf(event),
-    payment_key: null,
+    payment_key: event.facts[0]?.refs.key ?? null,
     detail: null,
     body: null,
     settled_at: null,
   });
   if (!isNew) return false;
   const worst = await applyAll(context, trx, provider, event.facts);
-  if (worst.outcome === 'ignored') return true;
-  const needsPerson = worst.outcome === 'unknown' || worst.outcome === 'mismatch';
+  if (worst.outcome === 'ignored' || worst.outcome === 'applied') return true;
   const { outcome, paymentKey: payment_key, detail } = worst;
-  const change = { outcome, payment_key, detail, body: needsPerson ? body : null };
-  await settleEvent(trx, { method, event_id: event.id }, change);
-  if (needsPerson)
-    trx.afterCommit(() =>
-      context.log.warn({ method, event: event.id, type: event.type, outcome, detail }, 'payment.event_kept'),
-    );
+  await settleEvent(trx, { method, event_id: event.id }, { outcome, payment_key, detail, body });
+  trx.afterCommit(() =>
+    context.log.warn({ method, event: event.id, type: event.type, outcome, detail }, 'payment.event_kept'),
+  );
   return true;
 }
 
@@ -123,22 +121,32 @@ async function applyFact(
     if (fact.about === 'dispute') await applyDispute(context, trx, provider.method, { fact, payment: null });
     return { outcome: 'unknown', paymentKey: null, detail: describeUnknown(fact) };
   }
-  const { payment, names } = await learnNames(trx, found, fact);
-  const outcome = await applyKnown(context, trx, provider, { payment, fact });
+  const news = learnNames(found, fact);
+  const outcome = await applyKnown(context, trx, provider, { payment: found, fact, news });
   // After what was learned has been applied: a dispute that came first finds the money that it is about.
-  if (names.length > 0) await applyOrphans(context, trx, provider, { key: payment.key, names });
+  const names = Object.values(news) as string[];
+  if (names.length > 0) await applyOrphans(context, trx, provider, { key: found.key, names });
   return outcome;
+}
+
+/** A fact about a payment that is known, and the names that it brings. */
+interface KnownFact<Fact = ProviderFact> {
+  payment: PaymentRow;
+  fact: Fact;
+  news: PaymentChange;
 }
 
 async function applyKnown(
   context: Context,
   trx: Transaction,
   provider: PaymentProvider,
-  { payment, fact }: { payment: PaymentRow; fact: ProviderFact },
+  { payment, fact, news }: KnownFact,
 ): Promise<FactOutcome> {
-  if (fact.about === 'payment') return applyPaymentFact(context, trx, payment, fact);
-  if (fact.about === 'dispute') await applyDispute(context, trx, provider.method, { fact, payment });
-  else await applyRefundFact(context, trx, payment, fact);
+  if (fact.about === 'payment') return applyPaymentFact(context, trx, { payment, fact, news });
+  if (Object.keys(news).length > 0) await updatePayment(trx, payment, news);
+  const named = { ...payment, ...news };
+  if (fact.about === 'dispute') await applyDispute(context, trx, provider.method, { fact, payment: named });
+  else await applyRefundFact(context, trx, named, fact);
   return { outcome: 'applied', paymentKey: payment.key, detail: null };
 }
 
@@ -147,20 +155,13 @@ function describeUnknown(fact: ProviderFact): string {
   return `A ${fact.about}${money} (${fact.status}) that belongs to no payment of ours.`;
 }
 
-/** Keeps the names that a fact brings. */
-async function learnNames(
-  trx: Transaction,
-  payment: PaymentRow,
-  { refs }: ProviderFact,
-): Promise<{ payment: PaymentRow; names: readonly string[] }> {
-  const news: PaymentChange = {
+/** The names of a payment that a fact brings, and that were not known. */
+function learnNames(payment: PaymentRow, { refs }: ProviderFact): PaymentChange {
+  return {
     ...(payment.external_id === null && refs.externalId !== null ? { external_id: refs.externalId } : {}),
     ...(payment.payment_ref === null && refs.paymentRef !== null ? { payment_ref: refs.paymentRef } : {}),
     ...(payment.charge_ref === null && refs.chargeRef !== null ? { charge_ref: refs.chargeRef } : {}),
   };
-  const names = Object.values(news) as string[];
-  if (names.length > 0) await updatePayment(trx, payment, news);
-  return { payment: { ...payment, ...news }, names };
 }
 
 /** Applies what had come under these names before it was known whose they are. */
@@ -184,20 +185,22 @@ async function applyOrphans(
 async function applyPaymentFact(
   context: Context,
   trx: Transaction,
-  payment: PaymentRow,
-  fact: PaymentFact,
+  { payment, fact, news }: KnownFact<PaymentFact>,
 ): Promise<FactOutcome> {
   const { state, step } = nextPayment(payment.state, fact.status);
-  if (step === 'nothing') return { outcome: 'ignored', paymentKey: payment.key, detail: null };
+  if (step === 'nothing') {
+    if (Object.keys(news).length > 0) await updatePayment(trx, payment, news);
+    return { outcome: 'ignored', paymentKey: payment.key, detail: null };
+  }
   const problem = step === 'arrived' ? findMismatch(payment, fact) : null;
   if (problem !== null) {
     // Nobody looks again by itself: it would say the same. The contract is not paid, and times out.
-    await updatePayment(trx, payment, { look_at: null, reason: problem });
+    await updatePayment(trx, payment, { ...news, look_at: null, reason: problem });
     return { outcome: 'mismatch', paymentKey: payment.key, detail: problem };
   }
   const now = context.clock.now();
-  const after: PaymentRow = {
-    ...payment,
+  const change: PaymentChange = {
+    ...news,
     state,
     look_at: nextLookAt(state, 0, now),
     looks: 0,
@@ -205,9 +208,8 @@ async function applyPaymentFact(
     ...(state === 'processing' || state === 'authorised' ? {} : { settled_at: now }),
     ...(fact.reason === null ? {} : { reason: fact.reason }),
   };
-  const { look_at, looks, arrived_at, tax_e9s, settled_at, reason } = after;
-  await updatePayment(trx, payment, { state, look_at, looks, arrived_at, tax_e9s, settled_at, reason });
-  await act(context, trx, after, step);
+  await updatePayment(trx, payment, change);
+  await act(context, trx, { ...payment, ...change }, step);
   return { outcome: 'applied', paymentKey: payment.key, detail: null };
 }
 

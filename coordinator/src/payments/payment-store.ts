@@ -1,5 +1,5 @@
 /** The SQL of payments that are made elsewhere, and of what providers told us. Decisions are in payment-rules.ts. */
-import type { Selectable } from 'kysely';
+import { sql, type Selectable } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
 import type { PaymentRefundsTable, PaymentsTable, ProviderEventsTable } from '../database/tables-payments.ts';
 import type { PaymentFact, PaymentRefs } from './payment-provider.ts';
@@ -143,15 +143,18 @@ export function listOrphans(
   method: string,
   refs: readonly string[],
 ): Promise<Selectable<ProviderEventsTable>[]> {
-  return reader
-    .selectFrom('provider_events')
-    .selectAll()
-    .where('method', '=', method)
-    .where('object_ref', 'in', refs)
-    .where('outcome', '=', 'unknown')
-    .where('settled_at', 'is', null)
-    .orderBy('received_at')
-    .execute();
+  return (
+    reader
+      .selectFrom('provider_events')
+      .selectAll()
+      .where('method', '=', method)
+      .where('object_ref', 'in', refs)
+      // As it stands in the partial index: of a parameter, SQLite cannot know that it is that word.
+      .where('outcome', '=', sql.lit('unknown'))
+      .where('settled_at', 'is', null)
+      .orderBy('received_at')
+      .execute()
+  );
 }
 
 /** What was, or is to be, given back of a payment. */
