@@ -17,6 +17,8 @@ const BUSY_TIMEOUT_MS = 5000;
 /** SQLite waits inside the call and stops the event loop: only this long, then the writer waits outside. */
 const BLOCKING_BUSY_MS = 10;
 
+const SNAPSHOT_MAPPED_BYTES = 4 * 1024 ** 3;
+
 export interface OpenDatabaseOptions {
   /** Path of the file; it is made, readable by its owner only, where there is none. Its folder must exist. */
   file: string;
@@ -92,6 +94,8 @@ function readerOn(handle: BetterSqlite3.Database): Reader {
 async function runSnapshot<T>(file: string, job: (reader: Reader) => Promise<T>): Promise<T> {
   const handle = openReader(file);
   try {
+    // A snapshot is for reading very much: what is mapped is read without a system call for each page.
+    handle.pragma(`mmap_size = ${SNAPSHOT_MAPPED_BYTES}`);
     handle.exec('begin');
     return await job(readerOn(handle));
   } finally {
