@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { WireTopUp, WireWallet } from '@dc/shared/wire/wallet';
 import { cancel, contractBecomes, look, pass, rent, tryToRent } from '../../testing/rental.ts';
-import { makeAccount } from '../../testing/people.ts';
+import { makeAccount, makeOffering } from '../../testing/people.ts';
 import { until } from '../../testing/test-coordinator.ts';
 import { balanceOf } from '../ledger-store.ts';
 import { paidFromWallet } from '../ledger-wallet.ts';
@@ -81,6 +81,19 @@ describe('a wallet', () => {
     await contractBecomes(market, id, ({ payment }) => payment.status === 'refunded');
     expect(await balance()).toBe(PRICE);
     expect((await verifyLedger(market.coordinator.context.db)).firstProblem).toBeNull();
+  });
+
+  it('pays nothing in another currency than it holds', async () => {
+    await topUp(5n * PRICE);
+    const { coordinator, provider } = market;
+    const price_per_hour = { amount_e9s: '100000000', currency: 'EUR' };
+    const offering = await makeOffering(coordinator, provider, {
+      price_per_hour,
+      setup_fee: { amount_e9s: '0', currency: 'EUR' },
+    });
+    const answer = await tryToRent({ ...market, offering }, { payment_method: 'wallet' });
+    expect(answer).toMatchObject({ status: 409, body: { code: 'WALLET_TOO_LOW' } });
+    expect(await balance()).toBe(5n * PRICE);
   });
 
   it('is kept from going below zero by the database itself', async () => {
