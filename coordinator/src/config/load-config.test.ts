@@ -29,6 +29,14 @@ function refusal(file: string): AppError {
   throw new Error('it was not refused');
 }
 
+const STRIPE_FILES = 'secret_key_file = "stripe.key"\nwebhook_secret_file = "stripe.secret"\n';
+const ICPAY = `secret_key_file = "icpay.key"
+webhook_secret_file = "icpay.secret"
+publishable_key = "pk_1"
+checkout_url = "https://pay.example.net/{intent}"
+token = "ic_icp"
+ledger_canister_id = "ryjl3-tyaaa-aaaaa-aaaba-cai"
+`;
 const MINIMAL = 'environment = "prod"\npublic_url = "https://rent.example.net/"\n';
 
 describe('the configuration', () => {
@@ -103,6 +111,21 @@ describe('the configuration', () => {
       `${MINIMAL}[agents]\noffline_after_s = 20\n`,
       'agents.offline_after_s',
     ],
+    [
+      'a Stripe elsewhere than at Stripe or on loopback',
+      `${MINIMAL}[payments.stripe]\n${STRIPE_FILES}api_base = "https://stripe.example.net"\n`,
+      'payments.stripe.api_base',
+    ],
+    [
+      'invoices of what is only authorised',
+      `${MINIMAL}[payments.stripe]\n${STRIPE_FILES}invoices = true\n`,
+      'payments.stripe.invoices',
+    ],
+    [
+      'an ICPay without TLS',
+      `${MINIMAL}[payments.icpay]\n${ICPAY}api_base = "http://icpay.example.net"\n`,
+      'payments.icpay.api_base',
+    ],
   ])('refuses %s', (_, text, key) => {
     const error = refusal(write(text));
     expect(error.code).toBe('CONFIG_INVALID');
@@ -116,6 +139,19 @@ describe('the configuration', () => {
       expect(loadConfig(file)).toMatchObject({ publicUrl: url, payments: { test: true } });
     },
   );
+
+  it('takes payments elsewhere, with their secrets in files beside it', () => {
+    const stripe = `[payments.stripe]\n${STRIPE_FILES}capture = "at_once"\nautomatic_tax = true\n`;
+    const file = write(`${MINIMAL}[payments]\nwallet = false\n${stripe}[payments.icpay]\n${ICPAY}`);
+    expect(loadConfig(file).payments).toMatchObject({
+      ...{ test: false, wallet: false },
+      stripe: {
+        secretKeyFile: join(folder, 'stripe.key'),
+        ...{ apiBase: 'https://api.stripe.com', capture: 'at_once', automaticTax: true, invoices: false },
+      },
+      icpay: { webhookSecretFile: join(folder, 'icpay.secret'), token: 'ic_icp', webhookSignature: 'timed' },
+    });
+  });
 
   it('says in which line the TOML is wrong', () => {
     const error = refusal(write(`${MINIMAL}[listen\nport = 1\n`));
