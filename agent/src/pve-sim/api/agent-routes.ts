@@ -113,8 +113,9 @@ async function ask(
   args: Readonly<Record<string, unknown>> = {},
 ): Promise<unknown> {
   const vm = vmOf(call);
+  if (!vm.config.has('agent')) throw PveError.failed('No QEMU guest agent configured');
   if (vm.machine === undefined) throw PveError.failed(`VM ${vm.vmid} is not running`);
-  if (!vm.hasAgent) throw PveError.failed('No QEMU guest agent configured');
+  if (!vm.hasAgent) throw PveError.failed('QEMU guest agent is not running');
   try {
     return await vm.machine.askAgent(command, args);
   } catch (error) {

@@ -128,7 +128,7 @@ export function checkConfigPrivileges(
   for (const [key, value] of settings) {
     const privileges = privilegesFor(key, value);
     if (privileges === 'root') {
-      if (call.authId !== 'root@pam') throw new PveError(403, `only root can set '${key}' config`);
+      if (call.authId !== 'root@pam') throw PveError.failed(`only root can set '${key}' config`);
       continue;
     }
     const path = `/vms/${vm.vmid}`;

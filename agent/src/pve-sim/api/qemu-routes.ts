@@ -235,7 +235,7 @@ function create(call: Call): string {
   const mayHere =
     may(call, `/vms/${vmid}`, ['VM.Allocate']) ||
     (pool !== undefined && may(call, `/pool/${pool}`, ['VM.Allocate']));
-  if (!mayHere) demand(call, `/vms/${vmid}`, ['VM.Allocate']);
+  if (!mayHere) throw new PveError(403, 'Permission check failed');
   if (pool !== undefined && !cluster.pools.has(pool)) throw PveError.failed(`pool '${pool}' does not exist`);
   const vm = new Vm(vmid, params.text('node'), cluster.clock.monotonic());
   vm.pool = pool;

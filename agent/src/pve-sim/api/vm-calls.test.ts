@@ -71,7 +71,7 @@ describe('a configuration', () => {
     [{ nonsense: '1' }, 'nonsense', 'not defined in schema'],
   ])('that is wrong is refused with the parameter that is: %j', async (params, name, words) => {
     const { client } = await startWithVm();
-    const answer = await client.call('PUT', `${VM}/config`, params as Record<string, string>);
+    const answer = await client.call('PUT', `${VM}/config`, params);
     expect(answer).toMatchObject({ status: 400, reason: 'Parameter verification failed.' });
     expect((answer.body.errors as Record<string, string>)[name]).toContain(words);
   });

@@ -1,7 +1,15 @@
 /** Clones a VM or a template: what is checked before the task begins, and what the task does. */
 import { PveError } from '../http/pve-error.ts';
 import type { Cluster } from './cluster.ts';
-import { formatDrive, formatSize, isCdrom, isCloudInitDrive, storageOf, type Drive } from './disks.ts';
+import {
+  DRIVE_KEY,
+  formatDrive,
+  formatSize,
+  isCdrom,
+  isCloudInitDrive,
+  storageOf,
+  type Drive,
+} from './disks.ts';
 import type { Storage } from './storages.ts';
 import type { TaskRun } from './tasks.ts';
 import { taskTime } from './task-time.ts';
@@ -31,6 +39,8 @@ export function cloneVm(cluster: Cluster, source: Vm, request: CloneRequest): st
   const vm = new Vm(newid, plan.target, cluster.clock.monotonic());
   vm.lock = 'clone';
   vm.pool = request.pool;
+  // Everything but the disks is there while it is made, so that whoever finds it half made knows what it is.
+  vm.config = identify(cluster, source, request);
   cluster.vms.set(newid, vm);
   const start = { node: source.node, type: 'qmclone', id: String(source.vmid), authId: request.authId };
   return cluster.tasks.start(start, (run) => runClone(cluster, { source, vm, plan, request }, run));
@@ -90,20 +100,18 @@ interface CloneJob {
 }
 
 async function runClone(cluster: Cluster, job: CloneJob, run: TaskRun): Promise<void> {
-  const { source, vm, plan, request } = job;
-  const config = new Map(source.snapshots.get(request.snapname ?? '')?.config ?? source.config);
+  const { source, vm, plan } = job;
   try {
     await taskTime(cluster, run, plan.full ? 'fullCloneMs' : 'linkedCloneMs');
     for (const [key, drive] of source.drives()) {
       if (drive.volume === 'none' || /^unused/.test(key)) continue;
-      config.set(key, formatDrive(await cloneDrive(cluster, job, [key, drive], run)));
+      vm.config.set(key, formatDrive(await cloneDrive(cluster, job, [key, drive], run)));
     }
     run.signal.throwIfAborted();
   } catch (error) {
     await undoClone(cluster, vm);
     throw PveError.failed(`clone failed: ${error instanceof Error ? error.message : String(error)}`);
   }
-  vm.config = identify(cluster, config, job);
   vm.lock = undefined;
 }
 
@@ -131,28 +139,23 @@ async function cloneDrive(
   );
   const storage = plan.storage ?? storageOfVolume(cluster, drive.volume, vm.node);
   const volume = await copyVolume(cluster, from, place(storage), !plan.full);
-  // So that what was copied is found, and removed, should a later drive fail.
-  vm.config.set(key, volume.volid);
   const options = new Map(drive.options).set('size', formatSize(volume.sizeBytes));
   return { volume: volume.volid, options };
 }
 
-/** What every clone has of its own: addresses, ids, name; and what it does not inherit. */
-function identify(
-  cluster: Cluster,
-  config: Map<string, string>,
-  { source, request }: CloneJob,
-): Map<string, string> {
-  config.delete('template');
+/** The configuration without drives: what every clone has of its own, and what it inherits, its description too. */
+function identify(cluster: Cluster, source: Vm, request: CloneRequest): Map<string, string> {
+  const from = source.snapshots.get(request.snapname ?? '')?.config ?? source.config;
+  const config = new Map([...from].filter(([key]) => !DRIVE_KEY.test(key) && key !== 'template'));
   for (const [key, value] of config) {
-    if (/^net\d+$/.test(key))
-      config.set(key, value.replace(/=(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}/, `=${cluster.newMac()}`));
+    if (!/^net\d+$/.test(key)) continue;
+    config.set(key, value.replace(/=(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}/, `=${cluster.newMac()}`));
   }
-  config.set('name', request.name ?? `Copy-of-VM-${source.name.replace(/ /g, '-')}`);
+  const oldName = from.get('name');
+  config.set('name', request.name ?? `Copy-of-${oldName ?? `VM-${source.vmid}`}`);
   if (request.description !== undefined) config.set('description', request.description);
-  else config.delete('description');
   config.set('smbios1', `uuid=${cluster.newUuid()}`);
-  config.set('vmgenid', cluster.newUuid());
+  if (config.has('vmgenid')) config.set('vmgenid', cluster.newUuid());
   config.set('meta', `creation-qemu=${cluster.version.qemu},ctime=${cluster.nowSeconds}`);
   return config;
 }

@@ -92,7 +92,7 @@ describe('a clone to another node', () => {
 });
 
 describe('a clone', () => {
-  it('has addresses and ids of its own, and the description that it is given or none', async () => {
+  it('has addresses and ids of its own; the description is its template’s unless another is given', async () => {
     const { simulator, client } = await start();
     await simulator.control.addVm({ vmid: 9000, template: true, config: { description: 'the template' } });
     await client.task('POST', '/nodes/pve1/qemu/9000/clone', { newid: '101', description: 'sealed' });
@@ -102,7 +102,11 @@ describe('a clone', () => {
     )) as [Config, Config, Config];
     expect(new Set([template.net0, first.net0, second.net0]).size).toBe(3);
     expect(new Set([template.smbios1, first.smbios1, second.smbios1]).size).toBe(3);
-    expect([first.description, second.description, first.template]).toEqual(['sealed', undefined, undefined]);
+    expect([first.description, second.description, first.template]).toEqual([
+      'sealed',
+      'the template',
+      undefined,
+    ]);
     expect(first.ide2).toBe('local-lvm:vm-101-cloudinit,media=cdrom');
   });
 
@@ -130,7 +134,7 @@ describe('a clone', () => {
     const upid = String(await client.ok('POST', '/nodes/pve1/qemu/9000/clone', { newid: '101' }));
     const VM = '/nodes/pve1/qemu/101';
     const locked = { status: 500, reason: 'VM is locked (clone)' };
-    expect(await client.ok('GET', `${VM}/config`)).toMatchObject({ lock: 'clone' });
+    expect(await client.ok('GET', `${VM}/config`)).toMatchObject({ lock: 'clone', name: 'Copy-of-vm-9000' });
     expect(await client.call('PUT', `${VM}/config`, { cores: '2' })).toMatchObject(locked);
     expect(await client.call('POST', `${VM}/status/start`)).toMatchObject(locked);
     expect(await client.call('DELETE', VM)).toMatchObject(locked);

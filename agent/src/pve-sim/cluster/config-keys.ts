@@ -103,14 +103,15 @@ export function isCloudInitKey(key: string): boolean {
 /** The privileges of which one is needed to set or remove a key; `root` where nobody else may. */
 export function privilegesFor(key: string, value: string): readonly string[] | 'root' {
   if (key === 'args' || key === 'lock' || key === 'hookscript' || /^hostpci\d+$/.test(key)) return 'root';
-  if (CPU.has(key)) return ['VM.Config.CPU'];
+  if (key === 'freeze') return ['VM.PowerMgmt'];
+  if (CPU.has(key) || /^numa\d+$/.test(key)) return ['VM.Config.CPU'];
   if (MEMORY.has(key)) return ['VM.Config.Memory'];
   if (isCloudInitKey(key)) return ['VM.Config.Cloudinit', 'VM.Config.Network'];
   if (/^net\d+$/.test(key)) return ['VM.Config.Network'];
   if (DRIVE_KEY.test(key))
     return isCdrom(parseDrive(value)) || value === 'none' ? ['VM.Config.CDROM'] : ['VM.Config.Disk'];
   if (DISK_OPTIONS.has(key)) return ['VM.Config.Disk'];
-  if (HARDWARE.has(key) || /^(serial|parallel|usb|numa)\d+$/.test(key)) return ['VM.Config.HWType'];
+  if (HARDWARE.has(key) || /^(serial|parallel|usb)\d+$/.test(key)) return ['VM.Config.HWType'];
   return ['VM.Config.Options'];
 }
 

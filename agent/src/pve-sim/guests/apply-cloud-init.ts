@@ -11,9 +11,8 @@ const DEFAULT_USER = 'debian';
 export function applyCloudInit(os: GuestOs, data: CloudInitData, random: Random): void {
   const instanceId = instanceIdOf(data);
   if (os.read(INSTANCE_ID_FILE)?.trim() === instanceId) return;
-  const short = data.hostname.split('.')[0] ?? data.hostname;
-  os.write('/etc/hostname', `${short}\n`);
-  os.write('/etc/hosts', `127.0.1.1 ${data.hostname} ${short}\n127.0.0.1 localhost\n`);
+  os.write('/etc/hostname', `${data.hostname}\n`);
+  os.write('/etc/hosts', `127.0.1.1 ${data.fqdn} ${data.hostname}\n127.0.0.1 localhost\n`);
   os.remove(HOST_KEY_FILE);
   os.makeHostKey(random);
   const user = os.addUser(data.user ?? DEFAULT_USER);

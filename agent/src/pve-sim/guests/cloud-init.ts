@@ -6,7 +6,9 @@ import { createHash } from 'node:crypto';
 
 /** The configuration as cloud-init's data. */
 export interface CloudInitData {
+  /** Without its domain. */
   readonly hostname: string;
+  readonly fqdn: string;
   /** `ciuser`; null: the image's own default user. */
   readonly user: string | null;
   /** As `crypt` writes it; null: none. */
@@ -61,7 +63,7 @@ export function readCloudInit(
     });
   }
   return {
-    hostname: config.get('name') ?? `VM${vmid}`,
+    ...names(config.get('name') ?? `VM${vmid}`, config.get('searchdomain')),
     user: config.get('ciuser') ?? null,
     passwordHash: config.get('cipassword') ?? null,
     sshKeys: decodeURIComponent(config.get('sshkeys') ?? '')
@@ -73,6 +75,12 @@ export function readCloudInit(
     nameservers: (config.get('nameserver') ?? '').split(/[ ,;]+/).filter((each) => each !== ''),
     searchDomain: config.get('searchdomain') ?? null,
   };
+}
+
+function names(name: string, searchDomain: string | undefined): Pick<CloudInitData, 'hostname' | 'fqdn'> {
+  const [hostname = name] = name.split('.');
+  if (hostname !== name || searchDomain === undefined) return { hostname, fqdn: name };
+  return { hostname, fqdn: `${name}.${searchDomain}` };
 }
 
 /** Writes the seed. */
@@ -92,7 +100,7 @@ function renderUserData(data: CloudInitData): string {
     '#cloud-config',
     `hostname: ${data.hostname}`,
     'manage_etc_hosts: true',
-    `fqdn: ${data.hostname}`,
+    `fqdn: ${data.fqdn}`,
   ];
   if (data.user !== null) lines.push(`user: ${data.user}`);
   if (data.user === 'root') lines.push('disable_root: False');
@@ -107,18 +115,22 @@ function renderUserData(data: CloudInitData): string {
 function renderNetworkConfig(data: CloudInitData): string {
   const lines = ['version: 1', 'config:'];
   for (const nic of data.nics) {
+    // A card that nothing is said about is not mentioned, and so not configured.
+    if (nic.ip === null && nic.ip6 === null) continue;
     lines.push(
       '    - type: physical',
       `      name: eth${nic.index}`,
       `      mac_address: '${nic.mac.toLowerCase()}'`,
     );
-    if (nic.ip === null && nic.ip6 === null) continue;
     lines.push('      subnets:');
     if (nic.ip === 'dhcp') lines.push('      - type: dhcp4');
-    else if (nic.ip !== null) lines.push(...staticSubnet('static', nic.ip, nic.gateway));
+    else if (nic.ip !== null) lines.push(...staticSubnet(nic.ip, nic.gateway));
     if (nic.ip6 === 'dhcp') lines.push('      - type: dhcp6');
     else if (nic.ip6 === 'auto') lines.push('      - type: ipv6_slaac');
-    else if (nic.ip6 !== null) lines.push(...staticSubnet('static6', nic.ip6, nic.gateway6));
+    else if (nic.ip6 !== null) {
+      lines.push('      - type: static6', `        address: '${nic.ip6}'`);
+      if (nic.gateway6 !== null) lines.push(`        gateway: '${nic.gateway6}'`);
+    }
   }
   if (data.nameservers.length > 0 || data.searchDomain !== null) {
     lines.push(
@@ -131,12 +143,14 @@ function renderNetworkConfig(data: CloudInitData): string {
   return `${lines.join('\n')}\n`;
 }
 
-function staticSubnet(type: string, cidr: string, gateway: string | null): string[] {
-  const lines = [`      - type: ${type}`, `        address: '${cidr.split('/')[0] ?? ''}'`];
-  const prefix = Number(cidr.split('/')[1] ?? 24);
-  lines.push(type === 'static' ? `        netmask: '${netmask(prefix)}'` : `        netmask: '${prefix}'`);
-  if (gateway !== null) lines.push(`        gateway: '${gateway}'`);
-  return lines;
+function staticSubnet(cidr: string, gateway: string | null): string[] {
+  const [address = '', prefix = '24'] = cidr.split('/');
+  const lines = [
+    '      - type: static',
+    `        address: '${address}'`,
+    `        netmask: '${netmask(Number(prefix))}'`,
+  ];
+  return gateway === null ? lines : [...lines, `        gateway: '${gateway}'`];
 }
 
 function netmask(prefix: number): string {

@@ -157,7 +157,7 @@ describe('guests that fail', () => {
     const [missing, blocked, none] = [
       await run(fixture, 101),
       await run(fixture, 102),
-      await run(fixture, 103, { agent: '0' }),
+      await run(fixture, 103, { delete: 'agent' }),
     ];
     expect(
       await client.until(async () =>

@@ -118,10 +118,12 @@ export class SimulatedMachine implements Machine {
   }
 
   #configureNetwork(os: GuestOs): void {
+    const hasSeed = this.#spec.seed !== null && this.#behaviour.cloudInit !== 'broken';
     for (const nic of this.#spec.nics) {
       const told = this.#spec.seed?.nics.find(({ index }) => index === nic.index);
-      // A card that nothing is said about gets its address by DHCP where it is the first.
-      const ip = told?.ip ?? (nic.index === 0 ? 'dhcp' : null);
+      // Without cloud-init the image asks for an address at its first card; with it, cards that nothing is said
+      // about stay as they are.
+      const ip = hasSeed ? (told?.ip ?? null) : nic.index === 0 ? 'dhcp' : null;
       if (ip === null || nic.linkDown) continue;
       if (ip !== 'dhcp') this.#addresses.set(nic.index, ip.split('/')[0] ?? ip);
       else if (this.#behaviour.dhcp !== 'silent') this.#lease(os, nic.index, nic.mac, false);
