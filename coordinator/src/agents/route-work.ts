@@ -10,6 +10,8 @@ import { findContract, updateContract, type ContractRow } from '../contracts/con
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { chooseAgent, type Presence } from '../offerings/pool-room.ts';
+import { untilAgentsHeard } from '../safe-mode/await-agents.ts';
+import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { findKnownAgent } from './agent-store.ts';
 import { findReservation, moveReservation } from './reservations.ts';
 import { findHandBack, listUnbound, listWaiting, updateWork, type WorkRow } from './work-store.ts';
@@ -28,6 +30,7 @@ export interface Unbound {
 
 /** Finds another agent for what the pool's agents will not take now, and ends what nobody will. */
 export async function rerouteUnserved(context: Context, trx: Transaction, poolId: string): Promise<void> {
+  if ((await findSafeMode(trx)) !== null) return;
   for (const work of await listUnbound(trx, poolId, BATCH_MAX)) {
     const contract = await findContract(trx, work.contract_id);
     if (contract !== null) await routeOne(context, trx, { contract, work });
@@ -68,6 +71,8 @@ export async function routeOne(context: Context, trx: Transaction, unbound: Unbo
   // Its backend may answer again any moment.
   if (takesNew && !(wasAsked && UNABLE.some((code) => code === handedBack.code))) return;
   if (await findAnother(context, trx, unbound, UNABLE)) return;
+  // An agent that has not spoken since the start may have built it: then the deadline decides.
+  if ((await untilAgentsHeard(context, trx, contract)) > 0) return;
   await endUnserved(context, trx, unbound);
 }
 

@@ -2,6 +2,7 @@
 import { AppError } from '@dc/shared/errors';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { untilAgentsHeard } from '../safe-mode/await-agents.ts';
 import { deadlineOf } from './contract-deadlines.ts';
 import { moveContract } from './contract-service.ts';
 import { findContract, type ContractRow } from './contract-store.ts';
@@ -24,25 +25,10 @@ export async function enforceDeadline(context: Context, contractId: string): Pro
   });
 }
 
-/**
- * After a start, what is older than it ends only when agents had the time to speak: the database may be a restored
- * backup, in which a contract that was extended, or delivered, looks overdue. They would say so (safe-mode/).
- */
-async function assertAgentsHeard(
-  { clock, config, startedAt }: Context,
-  trx: Transaction,
-  contract: ContractRow,
-): Promise<void> {
-  const leftMs = startedAt + config.agents.offlineAfterMs - clock.now();
-  if (contract.created_at >= startedAt || leftMs <= 0) return;
-  const silent = await trx
-    .selectFrom('agents')
-    .select('public_key')
-    .where('pool_id', '=', contract.pool_id)
-    .where('revoked_at', 'is', null)
-    .where('last_heartbeat_at', '<', startedAt)
-    .executeTakeFirst();
-  if (silent === undefined) return;
+/** Throws, for the row to be tried again, while an agent may still say that the database is behind. */
+async function assertAgentsHeard(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+  const leftMs = await untilAgentsHeard(context, trx, contract);
+  if (leftMs === 0) return;
   const retryAfterMs = Math.min(leftMs, LOOK_AGAIN_MS);
   throw new AppError('COORDINATOR_SAFE_MODE', 'The coordinator has just started.', { retryAfterMs });
 }

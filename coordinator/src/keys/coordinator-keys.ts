@@ -75,8 +75,12 @@ export class CoordinatorKeys {
     this.#lookedAt = now;
     const state = stateOf(rotationFile(this.#keyFile));
     if (state === this.#seen) return;
-    this.#rotations = readRotations(this.#keyFile);
     this.#seen = state;
+    try {
+      this.#rotations = readRotations(this.#keyFile);
+    } catch {
+      // What is known stays good: a file that was spoilt must not stop what runs. The next start refuses it.
+    }
   }
 }
 

@@ -102,6 +102,18 @@ describe('A restored older backup', { timeout: 60_000 }, () => {
     expect(await isOn(market)).toBe(true);
   });
 
+  it('still hears an agent that drains, although its orders cannot go to another one', async () => {
+    const { market, memory } = await restoredMarket();
+    await market.agent.beat({ held: memory.held });
+    await market.agent.beat({ draining: true });
+    const { body } = await market.coordinator.client.post(
+      '/agents/heartbeat',
+      { version: '1', running_contracts: [], draining: true },
+      { key: market.agent.key },
+    );
+    expect(body).toMatchObject({ safe_mode: { orders_after: expect.any(String) as string } });
+  });
+
   it('leases nothing to the agent that shows it, were it the first to speak', async () => {
     const { market, memory, pending } = await restoredMarket();
     expect((await look(market, pending.id)).state).toBe('accepted');
