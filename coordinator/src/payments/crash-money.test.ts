@@ -53,6 +53,8 @@ interface World {
 
 interface Saga {
   name: string;
+  /** How long a proof lasts in its world; for ever unless said otherwise. */
+  proofMs?: number;
   /** Once. */
   prepare?(world: World): Promise<void>;
   /** Before each round: there is something to do again. */
@@ -71,9 +73,9 @@ interface Tools {
 }
 
 /** A world whose jobs stand still: the test does their work. */
-async function openWorld(): Promise<World> {
+async function openWorld(proofMs = 1000 * HOUR_MS): Promise<World> {
   const slow = new SlowPayment();
-  const earning = { releaseIntervalMs: HOUR_MS, proofMs: 1000 * HOUR_MS, evidenceGraceMs: HOUR_MS };
+  const earning = { releaseIntervalMs: HOUR_MS, proofMs, evidenceGraceMs: HOUR_MS };
   const coordinator = await startTestCoordinator({
     ...{ payments: [slow], config: { earning }, startsWork: false },
   });
@@ -164,6 +166,39 @@ const SAGAS: Saga[] = [
     },
   },
   {
+    name: 'what waited for evidence until it was too late: a release, credits, two refunds',
+    proofMs: HOUR_MS / 6,
+    async begin(world) {
+      await activeContract(world);
+      const { clock, context } = world.market.coordinator;
+      clock.jump(3 * HOUR_MS);
+      await cancelOnce(context, newest(world));
+      clock.jump(2 * HOUR_MS);
+    },
+    async run({ context, payments, world }) {
+      await context.db.write((trx) =>
+        trx.updateTable('earnings').set({ due_at: 0 }).where('due_at', 'is not', null).execute(),
+      );
+      await releaseEarnings(context, signal);
+      const waiting = context.db.read.selectFrom('refunds').select('key').where('confirmed_at', 'is', null);
+      for (const { key } of await waiting.where('contract_id', '=', newest(world)).execute())
+        await sendRefund(context, payments, key, signal);
+    },
+    async check(world) {
+      const released = HOURLY / 6n;
+      const refunded = PRICE - released;
+      expect(await moneyOf(world.market, newest(world))).toEqual({
+        ...{ paid: PRICE, released, refunded, refundDue: 0n, escrow: 0n },
+      });
+      const paidBack = [...world.slow.paidBack.values()].filter(
+        ({ contractId }) => contractId === newest(world),
+      );
+      expect(paidBack).toHaveLength(2);
+      expect(paidBack.reduce((sum, { amount }) => sum + amount.amountE9s, 0n)).toBe(refunded);
+      await destroyInstance(world.market, newest(world));
+    },
+  },
+  {
     name: 'a release run of two batches',
     async prepare(world) {
       for (let count = 0; count < 51; count += 1) await activeContract(world);
@@ -202,7 +237,7 @@ const SAGAS: Saga[] = [
 
 /** Runs the saga with a crash at each place in turn, and, with each of those, a second one at each place of what follows. */
 async function crashEverywhere(saga: Saga): Promise<{ single: number; double: number }> {
-  const world = await openWorld();
+  const world = await openWorld(saga.proofMs);
   await saga.prepare?.(world);
   let [single, double] = [0, 0];
   for (let first = 1; ; first += 1) {

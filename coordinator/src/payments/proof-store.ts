@@ -37,7 +37,8 @@ export async function noteProof(trx: Transaction, proof: Proof, proofMs: number)
     return;
   }
   const { numAffectedRows } = await sql`
-    update proved_spans set until_at = max(until_at, ${at + proofMs}), last_proof = ${hash}
+    update proved_spans
+      set until_at = case when until_at > ${at + proofMs} then until_at else ${at + proofMs} end, last_proof = ${hash}
       where contract_id = ${contractId} and from_at <= ${at} and until_at >= ${at}
         and from_at = (select max(from_at) from proved_spans where contract_id = ${contractId})`.execute(trx);
   if (numAffectedRows === 1n) return;
