@@ -94,7 +94,7 @@ describe('clones', () => {
     const { client } = fixture;
     const vm = await run(fixture, 101);
     await addressOf(fixture, vm);
-    await client.ok('POST', `${vm}/agent/file-write`, { file: '/root/note', content: 'mine' });
+    await client.ok('POST', `${vm}/agent/file-write`, { file: '/var/note', content: 'mine' });
     const hostKey = await read(fixture, vm, '/etc/ssh/ssh_host_ed25519_key.pub');
     const again = async (): Promise<void> => {
       expect(await client.task('POST', `${vm}/status/stop`)).toBe('OK');
@@ -102,7 +102,7 @@ describe('clones', () => {
       await interfacesOf(fixture, vm);
     };
     await again();
-    expect(await read(fixture, vm, '/root/note')).toBe('mine');
+    expect(await read(fixture, vm, '/var/note')).toBe('mine');
     expect(await read(fixture, vm, '/etc/ssh/ssh_host_ed25519_key.pub')).toBe(hostKey);
     await client.ok('PUT', `${vm}/config`, { ciuser: 'other' });
     await again();
