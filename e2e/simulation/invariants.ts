@@ -13,22 +13,42 @@ import {
   type ContractState,
 } from '@dc/shared/state/contract';
 import type { MemoryObject } from '../../agent/src/provisioners/memory/memory-backend.ts';
+import {
+  prepareQueries,
+  readJournal,
+  type ContractLine,
+  type HeadRow,
+  type HistoryRow,
+  type Queries,
+  type RecordRow,
+  type SetRow,
+} from './invariant-queries.ts';
+import { UUID } from './trace.ts';
 import type { BackendWatcher, WatchedBackend } from './watched-backend.ts';
 import type { World } from './world.ts';
-
-interface ContractLine {
-  readonly id: string;
-  readonly state: ContractState;
-  readonly release: string;
-  readonly epoch: number;
-  readonly paid_at: number | null;
-}
 
 /** What the checks need to know of the agents. */
 export interface Sealed {
   readonly sealSecret: Uint8Array;
   readonly environment: string;
 }
+
+/** What the checks see of an agent. */
+export interface WatchedAgent {
+  readonly key: string;
+  /** The file. */
+  readonly journal: string;
+  readonly isGivenUp: boolean;
+}
+
+export interface InvariantsOptions extends Sealed {
+  readonly agents: () => readonly WatchedAgent[];
+  readonly forksMayHappen: () => boolean;
+}
+
+/** What a contract still wants of an agent that was given up; its money is settled all the same. */
+const OWED_BY_AGENT =
+  /^work: |^held: | is (rejected|cancelled|failed|expired), release pending$| has an instance of /;
 
 export class Invariants implements BackendWatcher {
   readonly #world: World;
@@ -37,7 +57,7 @@ export class Invariants implements BackendWatcher {
   readonly #states = new Map<string, ContractState>();
   readonly #epochs = new Map<string, number>();
   readonly #chains = new Map<string, { seq: number; hash: string }>();
-  readonly #journals: () => readonly string[];
+  readonly #agents: () => readonly WatchedAgent[];
   readonly #forksMayHappen: () => boolean;
   /** Contracts that were paid, and those with a tombstone, in a database that was replaced by an older one. */
   readonly #paidBefore = new Set<string>();
@@ -46,18 +66,15 @@ export class Invariants implements BackendWatcher {
   /** What seals say; a seal that was read once is not computed again. */
   readonly #seals = new Map<string, ReturnType<typeof readSeal>>();
   #db: BetterSqlite3.Database | null = null;
-  #statements: ReturnType<typeof prepare> | null = null;
+  #statements: Queries | null = null;
   /** Changes with every commit. */
   #writes = -1;
   #seen = { history: 0, sets: 0, records: 0, sums: '' };
 
-  constructor(
-    world: World,
-    options: Sealed & { readonly journals: () => readonly string[]; readonly forksMayHappen: () => boolean },
-  ) {
+  constructor(world: World, options: InvariantsOptions) {
     this.#world = world;
     this.#sealed = options;
-    this.#journals = options.journals;
+    this.#agents = options.agents;
     this.#forksMayHappen = options.forksMayHappen;
   }
 
@@ -65,7 +82,7 @@ export class Invariants implements BackendWatcher {
   open(file: string): void {
     this.#db = new BetterSqlite3(file, { readonly: true });
     this.#db.defaultSafeIntegers(false);
-    this.#statements = prepare(this.#db);
+    this.#statements = prepareQueries(this.#db);
   }
 
   close(): void {
@@ -183,15 +200,28 @@ export class Invariants implements BackendWatcher {
     this.#world.assertSound();
   }
 
-  /** What is still going on: empty where everything has come to rest. */
+  /** What is still going on: empty where everything has come to rest that can. */
   unrest(): string[] {
+    const givenUp = this.#agents().filter(({ isGivenUp }) => isGivenUp);
+    const bound = givenUp.flatMap(({ key }) => (this.#statements?.bound.all(key) ?? []) as string[]);
+    const ofGivenUp = new Set(bound);
+    const isOwed = (line: string): boolean =>
+      OWED_BY_AGENT.test(line) && ofGivenUp.has(UUID.exec(line)?.[0] ?? '');
+    const inDatabase = this.#unrestInDatabase().filter((line) => !isOwed(line));
+    return inDatabase.length > 0 ? inDatabase : this.#unrestOutside().filter((line) => !isOwed(line));
+  }
+
+  #unrestInDatabase(): string[] {
+    return Object.entries(this.#statements?.rest ?? {}).flatMap(([name, statement]) =>
+      (statement.all() as { what: string }[]).map(({ what }) => `${name}: ${what}`),
+    );
+  }
+
+  #unrestOutside(): string[] {
     const unrest: string[] = [];
-    for (const [name, statement] of Object.entries(this.#statements?.rest ?? {})) {
-      for (const row of statement.all() as { what: string }[]) unrest.push(`${name}: ${row.what}`);
-    }
-    if (unrest.length > 0) return unrest;
-    for (const journal of this.#journals()) {
-      const count = readJournal(journal, 'select count(*) as n from records where acknowledged_at is null');
+    for (const { journal, isGivenUp } of this.#agents()) {
+      const sql = 'select count(*) as n from records where acknowledged_at is null';
+      const count = isGivenUp ? 0 : readJournal(journal, sql);
       if (count > 0) unrest.push(`${String(count)} records wait in ${journal.split('/').at(-2) ?? ''}`);
     }
     for (const backend of this.#backends) {
@@ -300,95 +330,6 @@ export class Invariants implements BackendWatcher {
 
   #wasReported(contractId: string): boolean {
     const sql = `select count(*) as n from records where kind = 'provisioned' and contract_id = '${contractId}'`;
-    return this.#journals().some((journal) => readJournal(journal, sql) > 0);
-  }
-}
-
-interface HeadRow {
-  readonly agent_key: string;
-  readonly seq: number;
-  readonly hash: string;
-}
-
-interface HistoryRow {
-  readonly rowid: number;
-  readonly contract_id: string;
-  readonly from_state: ContractState | null;
-  readonly to_state: ContractState;
-  readonly event: string;
-  readonly actor: string;
-}
-
-interface SetRow {
-  readonly rowid: number;
-  readonly id: string;
-  readonly contract_id: string;
-}
-
-interface RecordRow {
-  readonly rowid: number;
-  readonly compact: string;
-  readonly outcome: string;
-}
-
-function prepare(db: BetterSqlite3.Database) {
-  return {
-    version: db.prepare('pragma data_version').pluck(),
-    history: db.prepare(
-      `select rowid, contract_id, from_state, to_state, event, actor from contract_history
-       where rowid > ? order by rowid`,
-    ),
-    sets: db.prepare('select rowid, id, contract_id from ledger_sets where rowid > ? order by rowid'),
-    records: db.prepare('select rowid, compact, outcome from records where rowid > ? order by rowid'),
-    sums: db.prepare('select count(*) || total(version) || total(epoch) from contracts').pluck(),
-    contracts: db.prepare('select id, state, release, epoch, paid_at from contracts'),
-    contract: db.prepare('select id, state, release, epoch, paid_at from contracts where id = ?'),
-    tombstone: db.prepare('select 1 from work where contract_id = ? and tombstone is not null'),
-    fork: db.prepare('select 1 from forks'),
-    paid: db.prepare('select id from contracts where paid_at is not null').pluck(),
-    ended: db.prepare('select contract_id from work where tombstone is not null').pluck(),
-    ids: db.prepare('select id from contracts union all select id from extensions').pluck(),
-    heads: db.prepare('select agent_key, max(seq) as seq, hash from records group by agent_key'),
-    last: db.prepare(
-      `select (select coalesce(max(rowid), 0) from contract_history) as history,
-       (select coalesce(max(rowid), 0) from ledger_sets) as sets,
-       (select coalesce(max(rowid), 0) from records) as records`,
-    ),
-    setSum: db.prepare('select sum(amount_e9s) from ledger_postings where set_id = ?').pluck(),
-    money: db.prepare(
-      `select sum(p.amount_e9s) as escrow, total(case when s.kind in
-         ('payment_received', 'released_to_provider', 'refund_decided') then p.amount_e9s end) as unspent
-       from ledger_postings p join ledger_sets s on s.id = p.set_id where p.account = :account`,
-    ),
-    rest: {
-      contract: db.prepare(`select id || ' is ' || state || ', release ' || release as what from contracts
-        where state not in ('rejected', 'cancelled', 'failed', 'expired') or release = 'pending'`),
-      place: db.prepare(`select id as what from offerings o where places_taken <>
-        (select count(*) from contracts c where c.offering_id = o.id and c.place_held = 1)`),
-      held: db.prepare(`select id || ' holds its place' as what from contracts where place_held = 1`),
-      work: db.prepare(`select kind || ' of ' || contract_id || ' is ' || state as what from work
-        where state in ('open', 'leased')`),
-      refund: db.prepare(`select key as what from refunds where confirmed_at is null`),
-      outbox: db.prepare(`select topic || ' ' || key || ' ' || coalesce(last_error, '') as what from outbox
-        where done_at is null and topic not like 'every:%' and topic <> 'contract.deadline'`),
-      money:
-        db.prepare(`select c.id || ' (' || c.state || ') has ' || coalesce(sum(p.amount_e9s), 0) || ' in escrow' as what
-        from contracts c join ledger_postings p on p.account = 'escrow:' || c.id group by c.id
-        having sum(p.amount_e9s) <> 0`),
-      // I2: whoever did not get an instance gets everything back.
-      refunded:
-        db.prepare(`select c.id || ' (' || c.state || ') was not refunded in full' as what from contracts c
-        where c.paid_at is not null and c.active_at is null and c.total_e9s <> coalesce(
-          (select sum(amount_e9s) from refunds r where r.contract_id = c.id and r.confirmed_at is not null), 0)`),
-    },
-  };
-}
-
-function readJournal(file: string, sql: string): number {
-  const db = new BetterSqlite3(file, { readonly: true });
-  try {
-    return db.prepare(sql).pluck().get() as number;
-  } finally {
-    db.close();
+    return this.#agents().some(({ journal }) => readJournal(journal, sql) > 0);
   }
 }

@@ -132,6 +132,6 @@ async function comeToRest(stage: Stage, trouble: Trouble): Promise<void> {
     }
   }
   const unrest = invariants.unrest();
-  if (stage.givenUp === 0 && unrest.length > 0) world.violate('rest', unrest.join('; '));
+  if (unrest.length > 0) world.violate('rest', unrest.join('; '));
   world.assertSound();
 }

@@ -51,7 +51,12 @@ export class Stage {
     this.invariants = new Invariants(world, {
       sealSecret: this.#sealSecret,
       environment: ENVIRONMENT,
-      journals: () => this.agents.map(({ journal }) => journal),
+      agents: () =>
+        this.agents.map(({ parts, journal, isGivenUp }) => ({
+          key: parts.key.publicKey,
+          journal,
+          isGivenUp,
+        })),
       forksMayHappen: () => world.faults.has('old disk') || world.faults.has('second daemon'),
     });
   }

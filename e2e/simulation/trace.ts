@@ -4,7 +4,9 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 
-const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+/** A contract's id. */
+export const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
+const EACH_UUID = new RegExp(UUID, 'g');
 
 /** Collects lines. */
 export class Trace {
@@ -22,7 +24,7 @@ export class Trace {
 
   /** The text with contracts called c1, c2 and so on, in the order in which they appeared. */
   shorten(text: string): string {
-    return text.replace(UUID, (id) => this.#names.get(id) ?? this.#name(id));
+    return text.replace(EACH_UUID, (id) => this.#names.get(id) ?? this.#name(id));
   }
 
   /** The hash over all lines so far. Ends the trace. */
