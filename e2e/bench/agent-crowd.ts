@@ -31,8 +31,14 @@ export interface CrowdPool {
   offeringId: string;
 }
 
-/** What a crowd is told, in this order. */
-export type CrowdCommand = CrowdPlan | 'connect' | 'measure' | 'end';
+/** Where to connect: the coordinator, or a server that wants the pool in front of the path. */
+export interface CrowdTarget {
+  target: string;
+  hasPoolInPath: boolean;
+}
+
+/** What a crowd is told: first who it is, then, once or again, where to connect, when to measure, and to let go. */
+export type CrowdCommand = CrowdPlan | CrowdTarget | 'measure' | 'end';
 
 /** What it answers to each. */
 export type CrowdAnswer = { pools: CrowdPool[] } | 'connected' | 'measuring' | CrowdMeasured;
@@ -53,6 +59,8 @@ export interface CrowdMeasured {
 const REGISTERING_AT_ONCE = 16;
 const CONNECTING_AT_ONCE = 64;
 const LEASES_MAX = 16;
+/** Within this time of connecting an agent sends its first heartbeat. */
+const FIRST_BEATS_MS = 15_000;
 const LOOKS_EVERY_MS = 60_000;
 const STATED_FOR_MS = 180_000;
 
@@ -63,8 +71,8 @@ let seen = measured();
 class CrowdAgent {
   readonly seed = randomBytes(32);
   readonly #key = SigningKey.fromSeed(this.seed);
-  readonly #ending = new AbortController();
-  readonly #loops: Promise<void>[] = [];
+  #ending = new AbortController();
+  #loops: Promise<void>[] = [];
   nudgedAt: number[] = [];
   /** What the coordinator calls its installation. */
   environment = '';
@@ -82,6 +90,8 @@ class CrowdAgent {
       random: systemRandom,
     });
     this.#coordinator = coordinator;
+    this.#ending = new AbortController();
+    this.#lastBeatAt = null;
     const open = Promise.withResolvers<true>();
     this.#loops.push(this.#listen(coordinator, () => open.resolve(true)));
     this.#loops.push(this.#beat(coordinator, spreadMs), this.#poll(coordinator));
@@ -92,6 +102,7 @@ class CrowdAgent {
     this.#ending.abort();
     await this.#coordinator?.close();
     await Promise.all(this.#loops);
+    this.#loops = [];
   }
 
   async #listen(coordinator: HttpCoordinator, onOpen: () => void): Promise<void> {
@@ -195,14 +206,11 @@ async function forEachAtOnce<T>(
   );
 }
 
-interface Crowd {
-  url: string;
-  pools: (CrowdPool & { agents: CrowdAgent[] })[];
-}
+type Pool = CrowdPool & { agents: CrowdAgent[] };
 
 /** Makes the providers, each with a pool, something to sell and its agents. */
-async function setUp({ url, coordinatorKey, providers, agentsPerProvider }: CrowdPlan): Promise<Crowd> {
-  const pools: Crowd['pools'] = [];
+async function setUp({ url, coordinatorKey, providers, agentsPerProvider }: CrowdPlan): Promise<Pool[]> {
+  const pools: Pool[] = [];
   await forEachAtOnce(REGISTERING_AT_ONCE, Array.from({ length: providers }), async () => {
     const provider = new ApiClient(url);
     const { publicKey } = provider.key;
@@ -224,37 +232,40 @@ async function setUp({ url, coordinatorKey, providers, agentsPerProvider }: Crow
       );
     pools.push({ poolId, offeringId, agents });
   });
-  return { url, pools };
+  return pools;
 }
 
-let crowd: Crowd | null = null;
+async function connect(pools: readonly Pool[], { target, hasPoolInPath }: CrowdTarget): Promise<void> {
+  const all = pools.flatMap(({ poolId, agents }) =>
+    agents.map((agent) => ({ agent, url: hasPoolInPath ? `${target}/${poolId}` : target })),
+  );
+  await forEachAtOnce(CONNECTING_AT_ONCE, all, ({ agent, url }) => agent.connect(url, FIRST_BEATS_MS));
+}
+
+let pools: Pool[] = [];
 
 async function obey(command: CrowdCommand): Promise<CrowdAnswer> {
+  if (typeof command === 'object' && 'target' in command) {
+    await connect(pools, command);
+    return 'connected';
+  }
   if (typeof command === 'object') {
-    crowd = await setUp(command);
-    return { pools: crowd.pools.map(({ poolId, offeringId }) => ({ poolId, offeringId })) };
+    pools = await setUp(command);
+    return { pools: pools.map(({ poolId, offeringId }) => ({ poolId, offeringId })) };
   }
-  if (crowd === null) throw new Error('there is no crowd yet');
-  const { url, pools } = crowd;
   const agents = pools.flatMap((pool) => pool.agents);
-  switch (command) {
-    case 'connect':
-      await forEachAtOnce(CONNECTING_AT_ONCE, agents, (agent) => agent.connect(url, 15_000));
-      return 'connected';
-    case 'measure':
-      seen = measured();
-      for (const agent of agents) agent.nudgedAt = [];
-      return 'measuring';
-    case 'end': {
-      const nudges = pools.map((pool) => ({
-        poolId: pool.poolId,
-        agents: pool.agents.map(({ nudgedAt }) => nudgedAt),
-      }));
-      const result = { ...seen, nudges };
-      await Promise.all(agents.map((agent) => agent.end()));
-      return result;
-    }
+  if (command === 'measure') {
+    seen = measured();
+    for (const agent of agents) agent.nudgedAt = [];
+    return 'measuring';
   }
+  const nudges = pools.map((pool) => ({
+    poolId: pool.poolId,
+    agents: pool.agents.map(({ nudgedAt }) => nudgedAt),
+  }));
+  const result = { ...seen, nudges };
+  await Promise.all(agents.map((agent) => agent.end()));
+  return result;
 }
 
 // Whoever started us is gone: so are we.

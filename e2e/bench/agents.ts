@@ -9,7 +9,14 @@ import type { ChildProcess } from 'node:child_process';
 import { seedFromHex, SigningKey } from '@dc/shared/crypto/ed25519';
 import { ApiClient } from '../api-client.ts';
 import { startSystem } from '../start-system.ts';
-import type { CrowdAnswer, CrowdCommand, CrowdMeasured, CrowdPlan, CrowdPool } from './agent-crowd.ts';
+import type {
+  CrowdAnswer,
+  CrowdCommand,
+  CrowdMeasured,
+  CrowdPlan,
+  CrowdPool,
+  CrowdTarget,
+} from './agent-crowd.ts';
 import { freePort, nextMessage, type Bench, type BenchRun } from './bench.ts';
 import { figure, percentile, type Figure } from './figure.ts';
 import { readUsage } from './process-usage.ts';
@@ -22,6 +29,7 @@ const RENTALS_PER_S = 10;
 const RENTERS = 100;
 /** Long enough for four heartbeats of each agent. */
 const MEASURE_MS = 60_000;
+const FLOOR_MS = 20_000;
 /** After everybody has connected: until heartbeats come evenly. */
 const SETTLE_MS = 20_000;
 /** What has not arrived by then counts as this. */
@@ -32,69 +40,135 @@ export const agents: Bench = {
   about: '10,000 connected agents: nudges, memory, and heartbeats in time',
   async run(run) {
     if (!existsSync('/proc/self/stat')) throw new Error('this needs /proc, which only Linux has');
-    const { url, coordinatorKey, pid } = await startCoordinator(run);
+    const coordinator = await startCoordinator(run);
     const crowds = Array.from({ length: CROWDS }, () => new Crowd(run));
     const count = PROVIDERS * AGENTS_PER_PROVIDER;
     run.progress(`registering ${String(count)} agents`);
     const registeringSince = performance.now();
     const plan = {
-      url,
-      coordinatorKey,
-      providers: PROVIDERS / CROWDS,
-      agentsPerProvider: AGENTS_PER_PROVIDER,
+      ...{ url: coordinator.url, coordinatorKey: coordinator.key },
+      ...{ providers: PROVIDERS / CROWDS, agentsPerProvider: AGENTS_PER_PROVIDER },
     };
     const pools = (await Promise.all(crowds.map((crowd) => crowd.setUp(plan)))).flat();
     const registeredS = (performance.now() - registeringSince) / 1000;
-    run.progress('connecting');
-    const connectingSince = performance.now();
-    await Promise.all(crowds.map((crowd) => crowd.tell('connect')));
-    const connectedS = (performance.now() - connectingSince) / 1000;
-    await delay(SETTLE_MS);
-    run.progress(`renting ${String(RENTALS_PER_S)} a second for ${String(MEASURE_MS / 1000)} s`);
-    await Promise.all(crowds.map((crowd) => crowd.tell('measure')));
-    const before = readUsage(pid);
-    const { rentals, residentMb } = await rentFor(url, pools, pid);
-    const cpuPercent = ((readUsage(pid).cpuSeconds - before.cpuSeconds) * 100_000) / MEASURE_MS;
-    await delay(1_000); // The last nudges are on their way.
-    const seen = await Promise.all(crowds.map((crowd) => crowd.end()));
-    for (const { troubles } of seen)
-      for (const [trouble, times] of Object.entries(troubles)) run.progress(`${String(times)} × ${trouble}`);
+    const renters = await Promise.all(Array.from({ length: RENTERS }, () => arrive(coordinator.url)));
+    const real = await measure(run, crowds, {
+      pid: coordinator.pid,
+      target: { target: coordinator.url, hasPoolInPath: false },
+      measureMs: MEASURE_MS,
+      async pay(index) {
+        const { poolId, offeringId } = at(pools, index);
+        const { paid_at } = await rent(at(renters, index), offeringId);
+        return { poolId, paidAt: Date.parse(paid_at ?? '') };
+      },
+    });
+    await coordinator.stop();
+    const floor = await measureFloor(run, crowds, pools);
     return [
-      ...describe(rentals, seen),
-      figure('coordinator: resident', 'MB', residentMb, { target: { atMost: 900 } }),
-      figure('coordinator: of a core', '%', cpuPercent),
+      ...describe(real, floor),
       figure(`${count.toLocaleString('en')} agents registered in`, 's', registeredS),
-      figure('… and connected in', 's', connectedS),
+      figure('… and connected in', 's', real.connectedS, { floor: floor.connectedS }),
     ];
   },
 };
+
+/** What is measured, and how a contract of a pool is paid there. */
+interface Subject {
+  pid: number;
+  target: CrowdTarget;
+  measureMs: number;
+  pay(index: number): Promise<Rental>;
+}
+
+interface Measured {
+  rentals: Rental[];
+  seen: CrowdMeasured[];
+  connectedS: number;
+  residentMb: number;
+  cpuPercent: number;
+}
+
+/** Connects the crowds, pays contracts at a steady rate, each pool in its turn, and lets go. */
+async function measure(run: BenchRun, crowds: readonly Crowd[], subject: Subject): Promise<Measured> {
+  const { pid, measureMs } = subject;
+  run.progress(`connecting to ${subject.target.hasPoolInPath ? 'the floor' : 'the coordinator'}`);
+  const connectingSince = performance.now();
+  await Promise.all(crowds.map((crowd) => crowd.tell(subject.target)));
+  const connectedS = (performance.now() - connectingSince) / 1000;
+  await delay(SETTLE_MS);
+  run.progress(`paying ${String(RENTALS_PER_S)} contracts a second for ${String(measureMs / 1000)} s`);
+  await Promise.all(crowds.map((crowd) => crowd.tell('measure')));
+  const before = readUsage(pid);
+  const { rentals, residentMb } = await payFor(subject);
+  const cpuPercent = ((readUsage(pid).cpuSeconds - before.cpuSeconds) * 100_000) / measureMs;
+  await delay(1_000); // The last nudges are on their way.
+  const seen = await Promise.all(crowds.map((crowd) => crowd.end()));
+  for (const { troubles } of seen)
+    for (const [trouble, times] of Object.entries(troubles)) run.progress(`${String(times)} × ${trouble}`);
+  return { rentals, seen, connectedS, residentMb, cpuPercent };
+}
+
+/** The same crowds at a server that only holds connections and passes nudges on. */
+async function measureFloor(
+  run: BenchRun,
+  crowds: readonly Crowd[],
+  pools: readonly CrowdPool[],
+): Promise<Measured> {
+  const port = await freePort();
+  const child = run.start(path.join(import.meta.dirname, 'agent-floor.ts'), [String(port)]);
+  await nextMessage(child);
+  if (child.pid === undefined) throw new Error('the floor did not start');
+  const url = `http://127.0.0.1:${String(port)}`;
+  return measure(run, crowds, {
+    ...{ pid: child.pid, target: { target: url, hasPoolInPath: true }, measureMs: FLOOR_MS },
+    async pay(index) {
+      const { poolId } = at(pools, index);
+      const response = await fetch(`${url}/${poolId}/nudge`, { method: 'POST' });
+      return { poolId, paidAt: ((await response.json()) as { at: number }).at };
+    },
+  });
+}
 
 interface Rental {
   poolId: string;
   paidAt: number;
 }
 
-function describe(rentals: readonly Rental[], seen: readonly CrowdMeasured[]): Figure[] {
-  const nudgesMs = findNudges(
-    rentals,
-    seen.flatMap(({ nudges }) => nudges),
-  );
-  const latesMs = seen.flatMap((crowd) => crowd.latesMs);
-  const beatsMs = seen.flatMap((crowd) => crowd.beatsMs);
+function describe(real: Measured, bare: Measured): Figure[] {
+  const nudgesMs = nudgesOf(real);
+  const floorsMs = nudgesOf(bare);
+  const latesMs = real.seen.flatMap((crowd) => crowd.latesMs);
   const late = latesMs.filter((lateMs) => lateMs > 0);
+  const nudge = (name: string, fraction: number, target: Figure['target'] = null): Figure =>
+    figure(`paid → nudge on every stream of the pool, ${name}`, 'ms', percentile(nudgesMs, fraction), {
+      ...{ target, floor: percentile(floorsMs, fraction) },
+    });
+  const answered = ({ seen }: Measured): number =>
+    percentile(
+      seen.flatMap((crowd) => crowd.beatsMs),
+      0.99,
+    );
   return [
-    figure('paid → nudge on every stream of the pool, p50', 'ms', percentile(nudgesMs, 0.5)),
-    figure('paid → nudge on every stream of the pool, p99', 'ms', percentile(nudgesMs, 0.99), {
-      target: { atMost: 200 },
+    nudge('p50', 0.5),
+    nudge('p99', 0.99, { atMost: 200 }),
+    nudge('max', 1),
+    figure('coordinator: resident', 'MB', real.residentMb, {
+      ...{ target: { atMost: 900 }, floor: bare.residentMb },
     }),
-    figure('paid → nudge on every stream of the pool, max', 'ms', percentile(nudgesMs, 1)),
+    figure('coordinator: of a core', '%', real.cpuPercent, { floor: bare.cpuPercent }),
     figure(`heartbeats after their interval, of ${latesMs.length.toLocaleString('en')}`, '', late.length, {
       target: { atMost: 0 },
     }),
     figure('… the latest came before its interval’s end by', 'ms', -percentile(latesMs, 1)),
-    figure('heartbeat answered, p99', 'ms', percentile(beatsMs, 0.99)),
+    figure('heartbeat answered, p99', 'ms', answered(real), { floor: answered(bare) }),
   ];
 }
+
+const nudgesOf = ({ rentals, seen }: Measured): number[] =>
+  findNudges(
+    rentals,
+    seen.flatMap(({ nudges }) => nudges),
+  );
 
 /** For each rental and each agent of its pool: how long after the payment the first nudge came. */
 export function findNudges(rentals: readonly Rental[], pools: CrowdMeasured['nudges']): number[] {
@@ -110,7 +184,7 @@ export function findNudges(rentals: readonly Rental[], pools: CrowdMeasured['nud
 /** The coordinator as `npm start` runs it, with its real limits; without the demonstration's agent. */
 async function startCoordinator(
   run: BenchRun,
-): Promise<{ url: string; coordinatorKey: string; pid: number }> {
+): Promise<{ url: string; key: string; pid: number; stop(): Promise<void> }> {
   run.progress('starting the coordinator');
   const dataDir = run.folder();
   const system = await startSystem({ port: await freePort(), dataDir, coordinatorToml: '' });
@@ -119,40 +193,38 @@ async function startCoordinator(
   const seed = seedFromHex(readFileSync(path.join(dataDir, 'coordinator.key'), 'utf8'));
   const { pid } = system.coordinator;
   if (pid === undefined) throw new Error('the coordinator did not start');
-  return { url: system.url, coordinatorKey: SigningKey.fromSeed(seed).publicKey, pid };
+  return { url: system.url, key: SigningKey.fromSeed(seed).publicKey, pid, stop: () => system.stop() };
 }
 
-/** Rents at a steady rate, each pool in its turn; answers what was paid when, and the most memory in use meanwhile. */
-async function rentFor(
-  url: string,
-  pools: readonly CrowdPool[],
-  pid: number,
-): Promise<{ rentals: Rental[]; residentMb: number }> {
-  const renters = Array.from({ length: RENTERS }, () => new ApiClient(url));
-  for (const renter of renters) await renter.post('/api/v1/accounts', { public_key: renter.key.publicKey });
+async function arrive(url: string): Promise<ApiClient> {
+  const renter = new ApiClient(url);
+  await renter.post('/api/v1/accounts', { public_key: renter.key.publicKey });
+  return renter;
+}
+
+/** Pays at a steady rate; answers what was paid when, and the most memory in use meanwhile. */
+async function payFor({ pid, measureMs, pay }: Subject): Promise<{ rentals: Rental[]; residentMb: number }> {
   const rentals: Promise<Rental | Error>[] = [];
   let residentMb = 0;
   const startedAt = performance.now();
-  const total = (MEASURE_MS / 1000) * RENTALS_PER_S;
+  const total = (measureMs / 1000) * RENTALS_PER_S;
   for (let index = 0; index < total; index += 1) {
     await delay(Math.max(0, startedAt + (index * 1000) / RENTALS_PER_S - performance.now()));
-    const renter = renters[index % RENTERS];
-    const pool = pools[index % pools.length];
-    if (renter === undefined || pool === undefined) throw new Error('there is nobody to rent, or nothing');
-    rentals.push(
-      rent(renter, pool.offeringId).then(
-        ({ paid_at }) => ({ poolId: pool.poolId, paidAt: Date.parse(paid_at ?? '') }),
-        (error: unknown) => new Error('a rental failed', { cause: error }),
-      ),
-    );
+    rentals.push(pay(index).catch((error: unknown) => new Error('a rental failed', { cause: error })));
     residentMb = Math.max(residentMb, readUsage(pid).residentMb);
   }
-  const results = await Promise.all(rentals);
-  const paid = results.map((result) => {
+  const paid = (await Promise.all(rentals)).map((result) => {
     if (result instanceof Error) throw result;
     return result;
   });
   return { rentals: paid, residentMb };
+}
+
+/** One after the other, and again from the first. */
+function at<T>(items: readonly T[], index: number): T {
+  const item = items[index % items.length];
+  if (item === undefined) throw new Error('there is nobody to rent, or nothing');
+  return item;
 }
 
 /** One of the processes that play agents. */
