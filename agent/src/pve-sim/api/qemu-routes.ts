@@ -6,6 +6,7 @@ import { formatSize, parseDrive, parseSize } from '../cluster/disks.ts';
 import { restartVm, seedCloudInit, shutDownVm, startVm, stopVm } from '../cluster/power-vm.ts';
 import { resizeDisk } from '../cluster/resize-disk.ts';
 import { Vm } from '../cluster/vm.ts';
+import { storageOfVolume } from '../cluster/volumes.ts';
 import { checkConfigChange } from '../cluster/change-config.ts';
 import { PveError } from '../http/pve-error.ts';
 import {
@@ -187,6 +188,17 @@ export const QEMU_ROUTES: readonly Route[] = [
     handle: (call) => resize(call),
   },
   {
+    method: 'GET',
+    path: '/nodes/{node}/qemu/{vmid}/feature',
+    parameters: {
+      ...AT_VM,
+      feature: { type: 'string', enum: ['snapshot', 'clone', 'copy'] },
+      snapname: opt(TEXT),
+    },
+    permission: perm('/vms/{vmid}', 'VM.Audit'),
+    handle: (call) => feature(call),
+  },
+  {
     method: 'POST',
     path: '/nodes/{node}/qemu/{vmid}/template',
     parameters: { ...AT_VM, disk: opt(TEXT) },
@@ -290,4 +302,18 @@ function resize(call: Call): string | Promise<null> {
   const newBytes = given.startsWith('+') ? oldBytes + bytes : bytes;
   if (newBytes < oldBytes) throw PveError.failed('shrinking disks is not supported');
   return resizeDisk(cluster, vm, key, { bytes: newBytes, text: formatSize(newBytes), authId });
+}
+
+/** Whether all disks of a VM can be snapshotted, cloned linked, or copied, and on which nodes. */
+function feature(call: Call): unknown {
+  const { cluster, params } = call;
+  const vm = vmOf(call);
+  const name = params.text('feature');
+  const storages = vm.disks().map(([, drive]) => storageOfVolume(cluster, drive.volume, vm.node));
+  const hasFeature = storages.every(
+    ({ abilities }) =>
+      name === 'copy' || (name === 'clone' ? abilities.canClone && vm.isTemplate : abilities.canSnapshot),
+  );
+  const isShared = storages.every(({ abilities }) => abilities.isShared);
+  return { hasFeature: Number(hasFeature), nodes: isShared ? [...cluster.nodes.keys()] : [vm.node] };
 }

@@ -26,6 +26,16 @@ export function userRoutes(authenticator: Authenticator): readonly Route[] {
 function ticketRoutes(authenticator: Authenticator): Route[] {
   return [
     {
+      method: 'GET',
+      path: '/access/domains',
+      parameters: {},
+      permission: { user: 'world' },
+      handle: () => [
+        { realm: 'pam', type: 'pam', comment: 'Linux PAM standard authentication' },
+        { realm: 'pve', type: 'pve', comment: 'Proxmox VE authentication server' },
+      ],
+    },
+    {
       method: 'POST',
       path: '/access/ticket',
       parameters: {

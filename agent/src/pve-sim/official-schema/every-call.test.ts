@@ -58,7 +58,16 @@ async function lookAround(): Promise<void> {
       '/nodes/pve1/storage',
       '/nodes/pve1/qemu',
     ],
-    ...['/nodes/pve1/storage/local-lvm/status', '/nodes/pve1/storage/local-lvm/content', '/nodes/pve1/tasks'],
+    ...[
+      '/nodes/pve1/certificates/info',
+      '/nodes/pve1/dns',
+      '/nodes/pve1/time',
+      '/access/domains',
+      '/nodes/pve1/qemu/9000/feature?feature=clone',
+      '/nodes/pve1/storage/local-lvm/status',
+      '/nodes/pve1/storage/local-lvm/content',
+      '/nodes/pve1/tasks',
+    ],
     ...[
       '/access/users',
       '/access/roles',
