@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { boxKeyOf, openBox } from '@dc/shared/crypto/sealed-box';
@@ -70,4 +71,24 @@ describe('A new password', () => {
       for (const password of [first, second]) expect(log).not.toContain(password);
     }
   });
+
+  it('survives kill -9 of the agent in the middle of it: what is delivered is what opens', async () => {
+    const system = await startTestSystem();
+    const { client, contract } = await rent(system);
+    let before: string | null = null;
+    for (const delayMs of [0, 40, 120]) {
+      await client.post(`/api/v1/contracts/${contract.id}/reset-password`, {});
+      await delay(delayMs);
+      await system.agent.kill();
+      system.agent.start();
+      const password = await nextPassword(client, contract, before);
+      const now = await client.get<WireContract>(`/api/v1/contracts/${contract.id}`);
+      before = now.credentials!.password_made_at;
+      const login = { access: now.access!, password };
+      // The instance is a part of the agent here: it is back when the agent is.
+      await expect
+        .poll(() => sshRunByPassword(temporaryFolder(), login, 'echo in').catch(String), { timeout: 20_000 })
+        .toBe('in\n');
+    }
+  }, 180_000);
 });

@@ -64,7 +64,7 @@ describe('Setting a password over SSH', () => {
     ['ended without a word', () => undefined],
   ])('has failed where the command %s: no exit code is no success', async (_name, end) => {
     const guest = await startManaged((_command, _stdin, channel) => {
-      end(channel as never);
+      end(channel);
       channel.end();
     });
     expect((await failureOf(setPassword(guest))).code).toBe('COMMAND_FAILED');
