@@ -10,9 +10,10 @@ export const ENDED_LONG_AGO = (live: string): string => `
     SELECT contract_id, count(*) AS orders, max(max(received_at, coalesce(returned_at, 0))) AS at
     FROM orders GROUP BY contract_id
   ) o
-  WHERE at < :before AND NOT (${live})
+  WHERE at < :before
   AND (orders > 2 OR EXISTS (SELECT 1 FROM leases l WHERE l.contract_id = o.contract_id) OR EXISTS (
     SELECT 1 FROM sagas s JOIN saga_events e ON e.saga_id = s.saga_id WHERE s.contract_id = o.contract_id))
+  AND NOT (${live})
   AND NOT EXISTS (SELECT 1 FROM sagas s WHERE s.contract_id = o.contract_id AND s.finished_at >= :before)
   AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.contract_id = o.contract_id
     AND (r.allowed_at IS NULL OR r.allowed_at >= :before))

@@ -134,7 +134,7 @@ export const Lease = closed({
   kind: Type.Enum([...ORDER_KINDS]),
   epoch: Type.Integer(),
   expires_at: Timestamp,
-  ttl_ms: Type.Integer(),
+  ttl_ms: Type.Integer({ description: 'Short at first: a renewal gives the whole time' }),
 });
 export type WireLease = Static<typeof Lease>;
 export const Leases = closed({ leases: Type.Array(Lease) });
