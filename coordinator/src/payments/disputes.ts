@@ -22,7 +22,7 @@ import { balanceOf, moneyOfContract } from './ledger-store.ts';
 import { accounts } from './ledger.ts';
 import type { DisputeFact } from './payment-provider.ts';
 import type { PaymentRow } from './payment-store.ts';
-import { REFUND_TOPIC } from './settlement.ts';
+import { REFUND_TOPIC, settleAfterLoss } from './settlement.ts';
 
 type DisputeRow = Selectable<DisputesTable>;
 
@@ -284,11 +284,12 @@ async function lose({ context, trx, row }: Case): Promise<void> {
       });
   }
   if (contract === null || isTerminal(contract.state)) return;
-  await moveContract(context, trx, contract, {
+  const ended = await moveContract(context, trx, contract, {
     event: 'cancel',
     actor: 'system',
     reason: 'The dispute about its payment was lost: the payer’s bank has paid the money back.',
   });
+  await settleAfterLoss(context, trx, ended);
 }
 
 /** What the provider itself got from this contract, less what earlier disputes took back. */

@@ -111,7 +111,7 @@ const STEPS: Record<string, Step> = {
     const { status, body } = await market.coordinator.client.post<{ extensions: { id: string }[] }>(
       `/contracts/${contractId}/extend`,
       { hours: 1 },
-      { key: market.renter },
+      { key: market.renter, idempotencyKey: `extend ${String(world.paidIn)}` },
     );
     const extensionId = body.extensions?.at(-1)?.id;
     if (status >= 300 || extensionId === undefined) return;

@@ -9,6 +9,7 @@ import type { Transaction } from '../database/database.ts';
 import { defineTopic } from '../jobs/outbox.ts';
 import { bookEarnings, decideEarnings, type Decision } from './book-earning.ts';
 import { findEarning, updateEarning, type EarningContract } from './earning-store.ts';
+import { moneyOfContract } from './ledger-store.ts';
 import { refundDecided } from './ledger.ts';
 import { insertRefund } from './refund-store.ts';
 
@@ -81,6 +82,27 @@ export async function refundEverything(
     reason: contract.state,
     now,
   });
+}
+
+/**
+ * Refunds what a lost dispute has left in the escrow of a contract that it ended (it was about one payment of
+ * several). What was earned since the last release run is not released any more: the provider answers for the loss.
+ */
+export async function settleAfterLoss(
+  context: Context,
+  trx: Transaction,
+  contract: ContractRow,
+): Promise<void> {
+  const { escrow, credited } = await moneyOfContract(trx, contract.id, contract.currency);
+  await bookRefund(context, trx, contract, {
+    key: endRefundKey(contract.id),
+    amountE9s: escrow.amountE9s,
+    creditE9s: credited.amountE9s,
+    reason: 'dispute_lost',
+    now: context.clock.now(),
+  });
+  const earning = await findEarning(trx, contract.id);
+  if (earning !== null) await updateEarning(trx, { ...earning, due_at: null });
 }
 
 /**

@@ -86,6 +86,31 @@ describe('a dispute', () => {
     await expectBooksAgree();
   });
 
+  it('that is lost about one payment of several leaves nothing behind: the rest goes back', async () => {
+    const { id } = await rentCaptured(market);
+    const { coordinator, renter, standIn } = market;
+    const extended = await coordinator.client.post(
+      `/contracts/${id}/extend`,
+      { hours: 5 },
+      { key: renter, idempotencyKey: 'more' },
+    );
+    expect(extended.status).toBeLessThan(300);
+    const { extensions } = await contractBecomes(market, id, (contract) =>
+      Boolean(contract.extensions?.[0]?.checkout_url),
+    );
+    const intent = standIn.books.pay(extensions?.[0]?.checkout_url?.split('/').at(-1) ?? '');
+    await contractBecomes(market, id, ({ duration_hours }) => duration_hours === 15);
+    const dispute = standIn.books.dispute(intent.id);
+    await reaches(market, id, 'paused');
+    expect(await balance(accounts.escrow(id))).toBe(PRICE);
+    standIn.books.closeDispute(dispute.id, 'lost');
+    await reaches(market, id, 'cancelled');
+    expect(await balance(accounts.escrow(id))).toBe(0n);
+    expect(await moneyOf(market, id)).toMatchObject({ refunded: PRICE });
+    await contractBecomes(market, id, ({ refunded }) => refunded !== null);
+    expect((await verifyLedger(coordinator.context.db)).firstProblem).toBeNull();
+  });
+
   it('is the same in whatever order its events come, and however often', async () => {
     const { id, intentId } = await rentCaptured(market);
     market.standIn.deliverTo(null);
