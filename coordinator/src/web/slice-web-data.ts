@@ -15,7 +15,9 @@ import {
 import { fromCursor, toCursor, viewOffering } from '../offerings/offering-view.ts';
 import { findProvider } from '../offerings/provider-store.ts';
 import { viewProvider } from '../offerings/provider-view.ts';
+import { rowsNeedingAttention } from '../jobs/outbox.ts';
 import { lookAtPaymentNow, type Payments } from '../payments/checkouts.ts';
+import { listDisputes, listKeptEvents } from '../payments/payment-admin-view.ts';
 import { findPayment } from '../payments/payment-store.ts';
 import { topUpMethods, viewWallet } from '../payments/wallet/wallet-view.ts';
 import { viewAttention } from '../trust/attention.ts';
@@ -23,6 +25,7 @@ import { viewUptime } from '../trust/uptime-view.ts';
 import type { OfferingFilter } from './offering-filter.ts';
 import type { Page, ShownOffering, WebData } from './web-data.ts';
 
+const STUCK_SHOWN = 100;
 /** As many as a person reads before they would rather filter. */
 const OFFERINGS_PER_PAGE = 30;
 const CONTRACTS_PER_PAGE = 30;
@@ -76,6 +79,12 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
       return row === null || !maySee(principal, row) ? null : viewRow(db.read, row, clock.now());
     },
     paymentMethods: () => (payments.size === 0 && config.payments.test ? ['test'] : [...payments.keys()]),
+    async findAdmin({ isAdmin }) {
+      if (!isAdmin) return null;
+      const disputes = await listDisputes(db.read);
+      const events = await listKeptEvents(db.read);
+      return { disputes, events, stuck: await rowsNeedingAttention(db.read, STUCK_SHOWN) };
+    },
     async findWallet(principal) {
       const methods = topUpMethods(payments);
       if (methods.length === 0) return null;

@@ -1,5 +1,6 @@
 /** The port through which the pages read: what they show and nothing else. `slice-web-data.ts` asks the slices. */
 import type { WireContract } from '@dc/shared/wire/contract';
+import type { WireDispute, WireKeptEvent } from '@dc/shared/wire/payment-admin';
 import type { WireWallet } from '@dc/shared/wire/wallet';
 import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
 import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
@@ -26,6 +27,14 @@ export interface ShownWallet extends WireWallet {
   methods: readonly string[];
 }
 
+/** What waits for the operator. */
+export interface ShownAdmin {
+  disputes: readonly WireDispute[];
+  events: readonly WireKeptEvent[];
+  /** Work that was tried until there was no sense in it. */
+  stuck: readonly { topic: string; key: string; attempts: number; lastError: string | null }[];
+}
+
 /** The name of an account. */
 export interface AccountName {
   pubkey: string;
@@ -48,6 +57,8 @@ export interface WebData {
   findContract(principal: AccountPrincipal, id: string): Promise<WireContract | null>;
   /** The payment methods offered here, in the order in which they are shown. */
   paymentMethods(): readonly string[];
+  /** What waits for the operator; null where the caller is none. */
+  findAdmin?(principal: AccountPrincipal): Promise<ShownAdmin | null>;
   /** The caller's wallet; null where there are none here. */
   findWallet?(principal: AccountPrincipal): Promise<ShownWallet | null>;
   /**

@@ -10,6 +10,7 @@ import type { Context } from '../context.ts';
 import type { AccountPrincipal } from '../http/principal.ts';
 import { streamRoute, type Route } from '../http/route.ts';
 import { NO_FILTER, parseFilter, readFields } from './offering-filter.ts';
+import { adminPage } from './pages/admin-page.ts';
 import { contractPage } from './pages/contract-page.ts';
 import type { Viewer } from './pages/contract-parts.ts';
 import { contractsPage } from './pages/contracts-page.ts';
@@ -43,6 +44,7 @@ export function buildWeb(context: Context, data: WebData = sliceWebData(context)
       site.page('/', 'The offerings, with a filter.', (input) => showOfferings(data, input)),
       site.page('/offerings/:id', 'Renting one offering.', (input) => showOffering(data, input)),
       site.page('/login', 'Signing in, or who is signed in.', (input) => showLogin(data, input)),
+      site.page('/admin', 'What waits for the operator.', (input) => showAdmin(data, input)),
       site.page('/wallet', 'The caller’s wallet.', (input) => showWallet(data, input)),
       site.page('/pay/return', 'Back from a payment provider.', (input) => showReturn(data, input)),
       site.page('/contracts', 'The caller’s contracts.', (input) => showContracts(data, input)),
@@ -78,6 +80,13 @@ async function showLogin(data: WebData, { principal, raw }: PageInput): Promise<
   if (account !== null) return accountPage(account);
   const { next } = raw.request.query as { next?: unknown };
   return loginPage(isOwnPath(next) ? next : '/contracts');
+}
+
+async function showAdmin(data: WebData, { principal }: PageInput): Promise<PageAnswer> {
+  if (principal.kind !== 'account') return { redirectTo: '/login?next=/admin' };
+  const admin = (await data.findAdmin?.(principal)) ?? null;
+  if (admin === null) throw new AppError('ROUTE_NOT_FOUND');
+  return adminPage(admin);
 }
 
 async function showWallet(data: WebData, { principal }: PageInput): Promise<PageAnswer> {
@@ -169,6 +178,6 @@ function parseId(
 function isOwnPath(next: unknown): next is string {
   return (
     typeof next === 'string' &&
-    /^\/(?:contracts|offerings|providers|wallet)?(?:\/[0-9a-f-]{1,64})?$/.test(next)
+    /^\/(?:contracts|offerings|providers|wallet|admin)?(?:\/[0-9a-f-]{1,64})?$/.test(next)
   );
 }

@@ -1,0 +1,99 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { loginText } from '@dc/shared/wire/account';
+import type { SigningKey } from '@dc/shared/crypto/ed25519';
+import {
+  openStripeMarket,
+  rentByStripe,
+  type StripeMarket,
+} from '../payments/stripe/testing/stripe-market.ts';
+
+let market: StripeMarket;
+beforeEach(async () => {
+  market = await openStripeMarket({ delivers: false });
+});
+
+const HOST = '127.0.0.1:8787';
+
+async function signIn(key: SigningKey): Promise<string> {
+  const { client } = market.coordinator;
+  const asked = await client.post<{ challenge: string }>('/sessions/challenge', {
+    public_key: key.publicKey,
+  });
+  const { challenge } = asked.body;
+  const signature = key.sign(Buffer.from(loginText(HOST, challenge))).toString('hex');
+  const answer = await client.post('/sessions', { public_key: key.publicKey, challenge, signature });
+  return String(answer.headers['set-cookie']).split(';')[0] ?? '';
+}
+
+async function show(url: string, cookie = ''): Promise<{ status: number; text: string; location: unknown }> {
+  const headers = { host: HOST, accept: 'text/html', ...(cookie === '' ? {} : { cookie }) };
+  const answer = await market.coordinator.app.inject({ method: 'GET', url, headers });
+  return { status: answer.statusCode, text: answer.payload, location: answer.headers.location };
+}
+
+describe('the pages of payments', () => {
+  it('offer what is configured, and the wallet with what it holds', async () => {
+    const { text } = await show(`/offerings/${market.offering.id}`, await signIn(market.renter));
+    expect(text).toContain('You pay at Stripe and come back here.');
+    expect(text).toContain('It is empty.');
+    expect(text).toContain('name="refund_to"');
+  });
+
+  it('lead from the contract to its checkout until it is paid', async () => {
+    const cookie = await signIn(market.renter);
+    const { id, session } = await rentByStripe(market);
+    expect((await show(`/contracts/${id}`, cookie)).text).toContain(`href="${session.url ?? '?'}"`);
+    market.standIn.books.pay(session.id);
+    const back = await show(`/pay/return?payment=contract%3A${id}&cancelled=1`);
+    expect(back).toMatchObject({ location: `/contracts/${id}` });
+    const paid = (await show(`/contracts/${id}`, cookie)).text;
+    expect(paid).toContain('Paid. Waiting for the provider');
+    expect(paid).not.toContain('/checkout/');
+  });
+
+  it('do not believe the address that one comes back to', async () => {
+    const { id } = await rentByStripe(market);
+    expect(await show(`/pay/return?payment=contract%3A${id}&status=paid`)).toMatchObject({
+      location: `/contracts/${id}`,
+    });
+    expect((await show(`/contracts/${id}`, await signIn(market.renter))).text).toContain('Pay now');
+    for (const payment of [
+      '',
+      'contract%3Ax',
+      'contract%3A01993b5e-0000-7000-8000-000000000001',
+      '%2F%2Fevil.example',
+    ])
+      expect((await show(`/pay/return?payment=${payment}`)).status).toBe(404);
+  });
+
+  it('show a wallet to its owner alone', async () => {
+    expect(await show('/wallet')).toMatchObject({ location: '/login?next=/wallet' });
+    const { text } = await show('/wallet', await signIn(market.renter));
+    expect(text).toContain('Nothing yet.');
+    expect(text).toContain('Card and more (Stripe)');
+  });
+
+  it('show the operator what waits, with what to do, and nobody else', async () => {
+    const event = market.standIn.makeEvent('refund.created', {
+      ...{ id: 're_<b>', object: 'refund', amount: 5, currency: 'usd', status: 'succeeded' },
+      ...{ payment_intent: 'pi_foreign', charge: 'ch_foreign', metadata: {} },
+    });
+    await market.standIn.send(event, market.deliver);
+    const cookie = await signIn(market.renter);
+    expect((await show('/admin', cookie)).status).toBe(404);
+    expect(await show('/admin')).toMatchObject({ location: '/login?next=/admin' });
+    const { context } = market.coordinator;
+    await context.db.write((trx) =>
+      trx
+        .updateTable('accounts')
+        .set({ is_admin: 1 })
+        .where('pubkey', '=', market.renter.publicKey)
+        .execute(),
+    );
+    const { status, text } = await show('/admin', cookie);
+    expect(status).toBe(200);
+    expect(text).toContain(event.id);
+    expect(text).toContain('No dispute is open.');
+    expect(text).toContain('that belongs to no payment of ours');
+  });
+});
