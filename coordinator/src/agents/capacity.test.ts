@@ -1,6 +1,6 @@
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { hashIncluded, signCapacity, type CapacityStatement } from '@dc/shared/evidence/capacity';
-import type { WireOffering } from '@dc/shared/wire/offering';
+import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
 import { describe, expect, it } from 'vitest';
 import { expectStatus, keyOf } from '../testing/people.ts';
 import { addAgent, openMarket, rent, tryToRent, type Market } from '../testing/rental.ts';
@@ -180,6 +180,9 @@ describe('Room', () => {
     await market.agent.beat({ ...stating(market, market.agent.key), healthy: false });
     expect(await tryToRent(market)).toMatchObject({ status: 409, body: { code: 'OFFERING_UNSERVED' } });
     expect(await shown(market)).toMatchObject({ out_of_stock: 'unhealthy' });
+    const { coordinator, provider } = market;
+    const seen = await coordinator.client.get<WireProvider>(`/providers/${provider.key.publicKey}`);
+    expect(expectStatus(seen, 200).agents).toMatchObject([{ online: true, healthy: false }]);
     expect(await market.agent.lease()).toEqual([]);
   });
 

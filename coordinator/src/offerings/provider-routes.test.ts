@@ -78,6 +78,7 @@ describe('its agents', () => {
         last_heartbeat_at: at,
         version: '0.0.0-test',
         draining: false,
+        healthy: true,
         maintenance_until: null,
         evidence: { records: 0, gap_from_seq: null, fork_at_seq: null },
       },

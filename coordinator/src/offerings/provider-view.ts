@@ -42,6 +42,7 @@ async function viewAgent(reader: Reader, agent: Selectable<AgentsTable>, presenc
     last_heartbeat_at: agent.last_heartbeat_at === null ? null : toTimestamp(agent.last_heartbeat_at),
     version: agent.version,
     draining: agent.draining === 1,
+    healthy: agent.healthy === 1,
     maintenance_until: maintenanceUntil(agent, presence.now),
     evidence: { records: chain.records, gap_from_seq: chain.gapFromSeq, fork_at_seq: chain.forkAtSeq },
     ...(unknown === 0 ? {} : { unknown_contracts: unknown }),

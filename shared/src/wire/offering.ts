@@ -89,6 +89,9 @@ export const Provider = closed({
       last_heartbeat_at: nullable(Timestamp),
       version: nullable(Type.String()),
       draining: Type.Optional(Type.Boolean({ description: 'It takes no new work' })),
+      healthy: Type.Optional(
+        Type.Boolean({ description: 'False where it said that its backend does not work' }),
+      ),
       maintenance_until: Type.Optional(nullable(Timestamp)),
       evidence: closed({
         records: Type.Integer(),

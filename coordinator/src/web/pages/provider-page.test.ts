@@ -43,6 +43,24 @@ describe('the page of a provider', () => {
     expect(await render(false)).not.toContain('For you to look at');
   });
 
+  it('says of each agent what it takes, and whether its backend works', async () => {
+    const change = (words: object) =>
+      String(
+        providerPage({
+          provider: { ...provider, agents: [{ ...provider.agents[0]!, ...words }] },
+          offerings: [],
+          uptime: { from: '', to: '', agents: [] },
+          attention: null,
+        }).main,
+      );
+    expect(words(change({ draining: true }))).toContain('Takes no new contracts');
+    expect(words(change({ maintenance_until: '2026-11-20T16:00:00.000Z' }))).toContain(
+      'Maintenance until 20 Nov',
+    );
+    expect(words(change({ healthy: false }))).toContain('Its backend does not work');
+    expect(words(change({ healthy: false, online: false }))).not.toContain('backend');
+  });
+
   it('shows paused releases, orphans, and what nobody serves, with the command that helps', async () => {
     const text = words(await render(true));
     expect(text).toMatch(/4 releases wait for you on falkenstein-1.*dc-agent confirm/);

@@ -139,7 +139,8 @@ function renderAgent(agent: Agent, uptime: WireUptime): Html {
   </li>`;
 }
 
-function renderAnnounced({ draining, maintenance_until: until }: Agent): Html | null {
+function renderAnnounced({ draining, maintenance_until: until, online, healthy }: Agent): Html | null {
+  if (online && healthy === false) return html`<span class="badge bad">Its backend does not work</span>`;
   if (until != null) return html`<span class="badge wait">Maintenance until ${timeElement(until)}</span>`;
   return draining === true ? html`<span class="badge wait">Takes no new contracts</span>` : null;
 }
