@@ -3,7 +3,8 @@ import type { Cluster } from './cluster/cluster.ts';
 import type { Storage } from './cluster/storages.ts';
 import type { Faults } from './faults/faults.ts';
 import { Vm } from './cluster/vm.ts';
-import { createVolume, diskName } from './cluster/volumes.ts';
+import { vmLockName } from './cluster/vm-lock.ts';
+import { createVolume, diskName, storageLockName } from './cluster/volumes.ts';
 import { SimulatedGuests } from './guests/simulated-guests.ts';
 import { formatSize } from './cluster/disks.ts';
 
@@ -111,6 +112,23 @@ export class SimulatorControl {
     return () => {
       vm.lock = undefined;
     };
+  }
+
+  /** Holds the lock on a VM's file, as a task that hangs does. Answers what lets go of it. */
+  holdVmLock(vmid: number): () => void {
+    return this.#hold(vmLockName(vmid));
+  }
+
+  /** Holds the lock of a storage, as a long allocation does. Answers what lets go of it. */
+  holdStorageLock(name: string, node: string): () => void {
+    return this.#hold(storageLockName(this.#storage(name), node));
+  }
+
+  #hold(name: string): () => void {
+    let letGo = (): void => {};
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    void this.cluster.storages.locks.hold(name, 'got timeout', () => held);
+    return () => letGo();
   }
 
   /** Switches a VM off as a crash of QEMU does: no task, no word. */

@@ -4,6 +4,7 @@ import { applyConfigChange, checkConfigChange, type ConfigChange } from '../clus
 import { CONFIG_KEYS, privilegesFor } from '../cluster/config-keys.ts';
 import { DRIVE_KEY, isCdrom, parseDrive } from '../cluster/disks.ts';
 import type { Vm } from '../cluster/vm.ts';
+import { underVmLock } from '../cluster/vm-lock.ts';
 import { PveError } from '../http/pve-error.ts';
 import type { Parameters, ParameterSpec, ParameterTable } from './parameters.ts';
 import { DNS_NAME, FLAG, type Call } from './route.ts';
@@ -100,11 +101,13 @@ export async function changeConfig(call: Call, vm: Vm, inBackground: boolean): P
   checkConfigPrivileges(call, vm, change, undefined);
   checkStoragePrivileges(call, change);
   if (!inBackground) {
-    await applyConfigChange(cluster, vm, change);
+    await underVmLock(cluster, vm, () => applyConfigChange(cluster, vm, change));
     return null;
   }
   const start = { node: vm.node, type: 'qmconfig', id: String(vm.vmid), authId };
-  return cluster.tasks.start(start, () => applyConfigChange(cluster, vm, change));
+  return cluster.tasks.start(start, () =>
+    underVmLock(cluster, vm, () => applyConfigChange(cluster, vm, change)),
+  );
 }
 
 /** Throws where somebody else than root asks that a lock be overlooked: not even a token of root's may. */

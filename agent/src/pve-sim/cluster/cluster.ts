@@ -84,7 +84,8 @@ export class Cluster {
   /** The VM, where it is on that node. Fails as reading a configuration file that is not there. */
   vmOn(node: string, vmid: number): Vm {
     const vm = this.vms.get(vmid);
-    if (vm?.node !== node) {
+    const isKnown = vm !== undefined && this.clock.monotonic() - vm.madeAtMs >= this.timing.vmUnknownMs;
+    if (vm?.node !== node || !isKnown) {
       throw PveError.failed(`Configuration file 'nodes/${node}/qemu-server/${vmid}.conf' does not exist`);
     }
     return vm;

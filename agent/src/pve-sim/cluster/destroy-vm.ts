@@ -5,6 +5,7 @@ import type { Cluster } from './cluster.ts';
 import { formatDrive } from './disks.ts';
 import { taskTime } from './task-time.ts';
 import type { Vm } from './vm.ts';
+import { underVmLock } from './vm-lock.ts';
 import { diskName, removeVolume, volumeOf } from './volumes.ts';
 
 /** Begins to make a VM; answers the UPID. */
@@ -43,8 +44,7 @@ export function destroyVm(cluster: Cluster, vm: Vm, authId: string): string {
   return cluster.tasks.start(
     { node: vm.node, type: 'qmdestroy', id: String(vm.vmid), authId },
     async (run) => {
-      const text = `can't lock file '/var/lock/qemu-server/lock-${vm.vmid}.conf' - got timeout`;
-      await cluster.storages.locks.hold(`vm:${vm.vmid}`, text, async () => {
+      await underVmLock(cluster, vm, async () => {
         if (vm.isRunning) throw PveError.failed(`VM ${vm.vmid} is running - destroy failed`);
         cluster.checkLock(vm);
         await taskTime(cluster, run, 'destroyMs');

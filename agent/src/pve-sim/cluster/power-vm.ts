@@ -9,6 +9,7 @@ import { isCdrom } from './disks.ts';
 import { taskTime } from './task-time.ts';
 import type { TaskRun } from './tasks.ts';
 import type { Vm } from './vm.ts';
+import { underVmLock } from './vm-lock.ts';
 import { diskName, volumeOf } from './volumes.ts';
 
 const POWER_CHECK_MS = 250; // How often a shutdown looks whether the guest is off.
@@ -102,11 +103,6 @@ export function task(
   work: (run: TaskRun) => Promise<void>,
 ): string {
   return cluster.tasks.start({ node: vm.node, type, id: String(vm.vmid), authId }, work);
-}
-
-function underVmLock<T>(cluster: Cluster, vm: Vm, work: () => Promise<T>): Promise<T> {
-  const text = `can't lock file '/var/lock/qemu-server/lock-${vm.vmid}.conf' - got timeout`;
-  return cluster.storages.locks.hold(`vm:${vm.vmid}`, text, work);
 }
 
 /** QEMU does not start where its memory cannot be had; how much is in use is what running VMs are configured with. */

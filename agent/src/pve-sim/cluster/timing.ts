@@ -25,6 +25,8 @@ export interface Timing {
   readonly statisticsMs: number;
   /** For this long after a task began, its status is answered with 400. */
   readonly taskUnknownMs: number;
+  /** For this long after a VM was made, calls about it say that it does not exist. */
+  readonly vmUnknownMs: number;
 }
 
 /** For tests: everything takes a moment, so that what follows too early is noticed. */
@@ -44,6 +46,7 @@ export const QUICK: Timing = {
   shutdownMs: 20,
   statisticsMs: 0,
   taskUnknownMs: 0,
+  vmUnknownMs: 0,
 };
 
 /** As on a small host with SSDs. */
@@ -63,4 +66,5 @@ export const LIFELIKE: Timing = {
   shutdownMs: 2_500,
   statisticsMs: 10_000,
   taskUnknownMs: 0,
+  vmUnknownMs: 0,
 };

@@ -25,6 +25,8 @@ export class Vm {
   readonly snapshots = new Map<string, Snapshot>();
   /** The snapshot that the current state comes from. */
   snapshotParent: string | undefined;
+  /** On the monotonic clock. */
+  readonly madeAtMs: number;
   readonly power: PowerState;
   #machine: Machine | undefined;
   /** On the monotonic clock. */
@@ -38,6 +40,7 @@ export class Vm {
   constructor(vmid: number, node: string, nowMs: number) {
     this.vmid = vmid;
     this.node = node;
+    this.madeAtMs = nowMs;
     this.power = new PowerState(nowMs);
   }
 

@@ -91,6 +91,11 @@ export function storageOfVolume(cluster: Cluster, volid: string, node: string): 
   return cluster.storages.on(name, node);
 }
 
+/** What the lock of a storage is called among all locks: shared ones have one for the whole cluster. */
+export function storageLockName({ abilities, options }: Storage, node: string): string {
+  return `storage:${abilities.isShared ? '*' : node}:${options.storage}`;
+}
+
 /** Runs `work` under the lock of a storage, which it holds for as long as an allocation takes. */
 async function withStorageLock<T>(
   cluster: Cluster,
@@ -99,7 +104,7 @@ async function withStorageLock<T>(
 ): Promise<T> {
   const { storage: name } = storage.options;
   const { isShared } = storage.abilities;
-  const key = `storage:${isShared ? '*' : node}:${name}`;
+  const key = storageLockName(storage, node);
   const text = isShared
     ? `cfs-lock 'storage-${name}' error: got lock request timeout`
     : `can't lock file '/var/lock/pve-manager/pve-storage-${name}' - got timeout`;

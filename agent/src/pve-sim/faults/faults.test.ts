@@ -151,6 +151,52 @@ describe('tasks', () => {
   });
 });
 
+describe('a VM', () => {
+  it('does not exist yet for a moment after it was made, where that is wanted', async () => {
+    const { simulator, client } = await start({ timing: { vmUnknownMs: 200 } });
+    await simulator.control.addVm({ vmid: 9000, template: true });
+    await client.until(async () =>
+      (await client.call('GET', '/nodes/pve1/qemu/9000/config')).status === 200 ? true : undefined,
+    );
+    const upid = String(await client.ok('POST', '/nodes/pve1/qemu/9000/clone', { newid: '101' }));
+    expect(await client.call('GET', `${VM}/config`)).toMatchObject({
+      status: 500,
+      reason: expect.stringContaining('does not exist') as string,
+    });
+    expect(await client.ended(upid)).toBe('OK');
+    await client.until(async () =>
+      (await client.call('GET', `${VM}/config`)).status === 200 ? true : undefined,
+    );
+  });
+
+  it('whose file somebody else has locked is waited for, and then given up', async () => {
+    const { simulator, client } = await start({ timing: { lockTimeoutMs: 100 } });
+    await simulator.control.addVm({ vmid: 101 });
+    const letGo = simulator.control.holdVmLock(101);
+    const timedOut = "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout";
+    expect(await client.call('PUT', `${VM}/config`, { cores: '2' })).toMatchObject({
+      status: 500,
+      reason: timedOut,
+    });
+    expect(await client.task('POST', START)).toBe(timedOut);
+    letGo();
+    expect(await client.task('POST', START)).toBe('OK');
+  });
+});
+
+describe('a storage that somebody allocates on for long', () => {
+  it('fails the clone that waits', async () => {
+    const { simulator, client } = await start({ timing: { lockTimeoutMs: 100 } });
+    await simulator.control.addVm({ vmid: 9000, template: true });
+    const letGo = simulator.control.holdStorageLock('local-lvm', 'pve1');
+    expect(await client.task('POST', '/nodes/pve1/qemu/9000/clone', { newid: '101' })).toContain(
+      'got timeout',
+    );
+    letGo();
+    expect(await client.task('POST', '/nodes/pve1/qemu/9000/clone', { newid: '101' })).toBe('OK');
+  });
+});
+
 describe('a node that is down', () => {
   it('answers nothing, and its things are unknown while the others go on', async () => {
     const { simulator, client } = await start({ nodes: 3 });

@@ -261,3 +261,30 @@ describe('commands', () => {
     expect(await exec(['no-such-program'])).toMatchObject({ exitcode: 127 });
   });
 });
+
+describe('a terminal', () => {
+  it('has a prompt, runs what is typed, and ends', async () => {
+    const fixture = await startFixture();
+    const vm = await run(fixture, 101);
+    const host = await addressOf(fixture, vm);
+    const expected = (await read(fixture, vm, '/etc/ssh/ssh_host_ed25519_key.pub')).split(' ')[1];
+    const client = new ssh2.Client();
+    const said = await new Promise<string>((resolve, reject) => {
+      client.on('error', reject);
+      client.once('ready', () => {
+        client.shell((error, channel) => {
+          if (error !== undefined) return reject(error);
+          let text = '';
+          channel.on('data', (chunk: Buffer) => (text += chunk.toString()));
+          channel.once('close', () => resolve(text));
+          channel.write('hostnamX\u007fe\rexit\r');
+        });
+      });
+      const hostVerifier = (key: Buffer): boolean => key.toString('base64') === expected;
+      client.connect({ host, port: 2_222, username: 'renter', privateKey: keys.private, hostVerifier });
+    });
+    client.end();
+    expect(said).toContain('renter@box-101:~$ hostnamX\b \be\r\n');
+    expect(said).toContain('\r\nbox-101\r\nrenter@box-101:~$ ');
+  });
+});
