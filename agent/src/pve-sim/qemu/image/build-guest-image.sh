@@ -12,6 +12,7 @@ trap 'rm -rf "$work"' EXIT
 . /etc/os-release
 # The mirror that this machine has its own packages from.
 mirror=$(grep -rhoE '(https?|mirror\+file)://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d/ 2>/dev/null | grep -v snapshot | head -n 1 | tr -d ' ' || true)
+[ -n "$mirror" ] || mirror=$(awk '/^URIs:/{print $2; exit}' /etc/apt/sources.list.d/*.sources 2>/dev/null || true)
 [ -n "$mirror" ] || { echo 'no Debian mirror is configured' >&2; exit 1; }
 
 root=$work/root
