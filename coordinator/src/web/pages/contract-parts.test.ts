@@ -53,6 +53,13 @@ describe('the page of a contract', () => {
     expect(render({ ...active, notice: null })).not.toContain('announcement');
   });
 
+  it('links to where the money is as soon as there is some', () => {
+    for (const contract of CONTRACTS)
+      expect(render(contract).includes(`/api/v1/contracts/${contract.id}/statement`), contract.state).toBe(
+        contract.paid_at !== null,
+      );
+  });
+
   it('shows the ssh command only where one can log in', () => {
     const shown = CONTRACTS.filter((contract) => render(contract).includes('id="ssh-command"'));
     expect(shown.map(({ state }) => state)).toEqual(['active', 'paused']);

@@ -219,6 +219,7 @@ function renderTerms(view: ContractView): Html {
       ${fact(contract.paid_at === null ? 'Price' : 'Paid', html`<b>${moneyText(contract.total)}</b>`)}
       ${fact('Payment', contract.payment.method === 'test' ? 'Test: no real money' : contract.payment.method)}
       ${fact('Refunded', contract.refunded === null ? null : moneyText(contract.refunded))}
+      ${fact('Statement', contract.paid_at === null ? null : statementLink(contract.id))}
       ${fact('System', contract.operating_system)}
     </dl>
     ${renderExtending(view)}
@@ -234,6 +235,10 @@ function renderTerms(view: ContractView): Html {
     }
   </section>`;
 }
+
+/** Where the money is: releases and credits, each with the records that prove it. */
+const statementLink = (id: string): Html =>
+  html`<a href="/api/v1/contracts/${id}/statement">releases, credits and their evidence</a>`;
 
 function renderHistory({ contract }: ContractView): Html {
   return html`<details>
