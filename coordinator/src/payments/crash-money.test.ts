@@ -201,7 +201,7 @@ const SAGAS: Saga[] = [
   {
     name: 'a release run of two batches',
     async prepare(world) {
-      for (let count = 0; count < 51; count += 1) await activeContract(world);
+      for (let count = 0; count < 26; count += 1) await activeContract(world);
     },
     begin: ({ market }) => Promise.resolve(market.coordinator.clock.jump(6 * 60_000)),
     async run({ context, world }) {
