@@ -50,6 +50,7 @@ export class StripeStandIn {
   readonly #kept = new Map<string, Kept>();
   readonly #server: Server;
   #deliver: Deliver | null = null;
+  #planned: { first: number; faults: readonly Fault[] } = { first: 0, faults: [] };
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -73,6 +74,11 @@ export class StripeStandIn {
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  /** Lets request number `first` (from 1) and those after it meet `faults`. */
+  failFrom(first: number, faults: readonly Fault[]): void {
+    this.#planned = { first: this.requests.length + first, faults };
   }
 
   /** As Stripe does after a day. */
@@ -130,7 +136,8 @@ export class StripeStandIn {
     const body = parseFormBody(text);
     const key = request.headers['idempotency-key'] as string | undefined;
     this.requests.push({ method, path: pathname, body, idempotencyKey: key });
-    const fault = this.faults.shift();
+    const planned = this.#planned.faults[this.requests.length - this.#planned.first];
+    const fault = planned ?? this.faults.shift();
     if (fault === 'connection_lost') return void response.destroy();
     if (fault === 'unavailable') return send(response, 503, apiError('api_error', 'unavailable'));
     if (fault === 'rate_limited')
