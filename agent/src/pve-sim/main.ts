@@ -10,6 +10,7 @@ import { LIFELIKE, QUICK } from './cluster/timing.ts';
 import { parseFaultScript } from './faults/fault-script.ts';
 import { chooseAccelerator } from './qemu/accelerator.ts';
 import { ensureGuestImage } from './qemu/guest-image.ts';
+import { whyNoQemu } from './qemu/qemu-needs.ts';
 import { QemuGuests } from './qemu/qemu-guests.ts';
 import { seededRandom } from './seeded-random.ts';
 import { startPveSimulator } from './start-pve-simulator.ts';
@@ -48,6 +49,8 @@ const OPTIONS = {
 
 /** Real machines, from an image that is built at the first time. */
 async function qemuGuests(sshPort: number): Promise<QemuGuests> {
+  const problem = whyNoQemu();
+  if (problem !== null) throw new Error(problem);
   const { signal } = new AbortController();
   console.log('Preparing real machines: the first time an image is built, which takes some minutes.');
   const image = await ensureGuestImage(IMAGE_CACHE, systemClock, signal);
