@@ -5,6 +5,8 @@
  */
 import { createServer, type ServerResponse } from 'node:http';
 import type { WireHeartbeatAnswer } from '@dc/shared/wire/agent';
+import { connectionLimits, Connections } from '../../coordinator/src/http/connections.ts';
+import { openFilesMax } from '../../coordinator/src/lib/open-files.ts';
 
 const INTERVAL_MS = 15_000;
 const NUDGE = 'event: work\ndata: {}\n\n';
@@ -49,4 +51,6 @@ const server = createServer((request, response) => {
   });
 });
 server.keepAliveTimeout = 72_000;
+// Else it would hold more connections than it may, which the coordinator does not do either.
+new Connections(server, connectionLimits(openFilesMax()).connections, () => undefined);
 server.listen(Number(process.argv[2]), '127.0.0.1', () => process.send?.('ready'));
