@@ -43,7 +43,8 @@ export async function findLatestChange(
     .where('contract_id', '=', contractId)
     .where('kind', '=', kind)
     .orderBy('asked_at', 'desc')
-    .orderBy('work_id', 'desc')
+    // Asked for in one millisecond: the one before was done by then, since there is one at a time.
+    .orderBy((row) => row('done_at', 'is not', null))
     .limit(1)
     .executeTakeFirst();
   return (row as CredentialChange | undefined) ?? null;
@@ -61,7 +62,8 @@ export async function findLatestPassword(
     .where('kind', '=', 'reset_password')
     .where('done_at', 'is not', null)
     .orderBy('done_at', 'desc')
-    .orderBy('work_id', 'desc')
+    // Done in one millisecond: only the newest keeps its boxes.
+    .orderBy((row) => row('boxes', 'is', null))
     .limit(1)
     .executeTakeFirst();
   return (row as CredentialChange | undefined) ?? null;

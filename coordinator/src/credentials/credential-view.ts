@@ -7,7 +7,7 @@ import { listActiveKeys } from '../accounts/account-store.ts';
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Reader } from '../database/database.ts';
 import { recipientsOf } from './credential-rules.ts';
-import { findLatestPassword, findPendingChange, hasChanges } from './credential-store.ts';
+import { findLatestChange, findLatestPassword, findPendingChange, hasChanges } from './credential-store.ts';
 
 /** The `credentials` of a contract; null where no change was ever asked for. */
 export async function viewCredentials(
@@ -15,15 +15,19 @@ export async function viewCredentials(
   contractId: string,
 ): Promise<NonNullable<WireContract['credentials']> | null> {
   if (!(await hasChanges(reader, contractId))) return null;
-  const [pending, password] = await Promise.all([
+  const [pending, password, latest] = await Promise.all([
     findPendingChange(reader, contractId),
     findLatestPassword(reader, contractId),
+    findLatestChange(reader, contractId, 'reset_password'),
   ]);
+  const isLatest = password?.work_id === latest?.work_id;
   const time = (ms: number | null | undefined): string | null => (ms == null ? null : toTimestamp(ms));
   return {
     pending: pending === null ? null : { kind: pending.kind, since: toTimestamp(pending.since) },
     password_made_at: time(password?.done_at),
     password_until: time(password?.expires_at),
+    // One that failed, or was withdrawn on its way, may have set another one before.
+    password_in_doubt: password !== null && !isLatest && pending?.kind !== 'reset_password',
   };
 }
 

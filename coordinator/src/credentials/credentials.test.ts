@@ -213,6 +213,28 @@ describe('Resetting the password', () => {
     expect(expectStatus(await post('reset-password'), 200).last_error).toBeNull();
   });
 
+  it('leaves the password before it in doubt where it failed: it may have been set', async () => {
+    const { market, id, post } = await rented();
+    await post('reset-password');
+    const first = await market.agent.leaseOne();
+    await market.agent.report('password_reset', id, { epoch: first.epoch, data: await madePassword(first) });
+    expect((await look(market, id)).credentials).toMatchObject({ password_in_doubt: false });
+    expect(expectStatus(await post('reset-password'), 200).credentials!.password_in_doubt).toBe(false);
+    const second = await market.agent.leaseOne();
+    const data = {
+      order_kind: 'reset_password',
+      code: 'INSTANCE_UNREACHABLE',
+      detail: 'It does not answer.',
+    };
+    await market.agent.report('failed', id, { epoch: second.epoch, data });
+    expect((await look(market, id)).credentials).toMatchObject({ password_in_doubt: true });
+    await market.coordinator.clock.advance(1000);
+    await post('reset-password');
+    const third = await market.agent.leaseOne();
+    await market.agent.report('password_reset', id, { epoch: third.epoch, data: await madePassword(third) });
+    expect((await look(market, id)).credentials).toMatchObject({ password_in_doubt: false });
+  });
+
   it('ends where the agent hands the order back as nothing that it can do', async () => {
     const { market, id, post } = await rented();
     await post('reset-password');

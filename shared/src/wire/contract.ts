@@ -93,6 +93,9 @@ export const Contract = closed({
         pending: nullable(closed({ kind: oneOf(CREDENTIAL_KINDS), since: Timestamp })),
         password_made_at: nullable(Timestamp),
         password_until: nullable(Timestamp),
+        password_in_doubt: Type.Boolean({
+          description: 'A later reset ended without success: whether this password still works is not known',
+        }),
       },
       {
         description:

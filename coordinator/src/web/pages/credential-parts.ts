@@ -34,6 +34,14 @@ export function renderCredentials({ contract, viewer, now }: ContractView): Html
       </p>`
     }
     ${
+      isKept &&
+      credentials?.password_in_doubt === true &&
+      html`<p class="notice">
+        A later reset did not end well: whether this password still works is not known. Make a new one if it
+        does not.
+      </p>`
+    }
+    ${
       !isKept &&
       html`<p class="quiet">
         You log in with your SSH key. A password helps where there is none: at a console, or on a computer
