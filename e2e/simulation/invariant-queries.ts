@@ -76,7 +76,12 @@ export function prepareQueries(db: Database): Queries {
     contract: db.prepare('select id, state, release, epoch, paid_at from contracts where id = ?'),
     tombstone: db.prepare('select 1 from work where contract_id = ? and tombstone is not null'),
     fork: db.prepare('select 1 from forks'),
-    bound: db.prepare('select id from contracts where agent_key = ?').pluck(),
+    bound: db
+      .prepare(
+        `select id from contracts where agent_key = @key or (agent_key is null and pool_id = @deadPool)
+         union select contract_id from work where agent_key = @key and state in ('open', 'leased')`,
+      )
+      .pluck(),
     paid: db.prepare('select id from contracts where paid_at is not null').pluck(),
     ended: db.prepare('select contract_id from work where tombstone is not null').pluck(),
     ids: db.prepare('select id from contracts union all select id from extensions').pluck(),

@@ -36,6 +36,7 @@ export interface Sealed {
 /** What the checks see of an agent. */
 export interface WatchedAgent {
   readonly key: string;
+  readonly poolId: string;
   /** The file. */
   readonly journal: string;
   readonly isGivenUp: boolean;
@@ -202,8 +203,13 @@ export class Invariants implements BackendWatcher {
 
   /** What is still going on: empty where everything has come to rest that can. */
   unrest(): string[] {
-    const givenUp = this.#agents().filter(({ isGivenUp }) => isGivenUp);
-    const bound = givenUp.flatMap(({ key }) => (this.#statements?.bound.all(key) ?? []) as string[]);
+    const agents = this.#agents();
+    const bound = agents.flatMap(({ key, poolId, isGivenUp }) => {
+      if (!isGivenUp) return [];
+      const isDead = agents.every((other) => other.poolId !== poolId || other.isGivenUp);
+      const deadPool = isDead ? poolId : '';
+      return (this.#statements?.bound.all({ key, deadPool }) ?? []) as string[];
+    });
     const ofGivenUp = new Set(bound);
     const isOwed = (line: string): boolean =>
       OWED_BY_AGENT.test(line) && ofGivenUp.has(UUID.exec(line)?.[0] ?? '');

@@ -54,6 +54,7 @@ export class Stage {
       agents: () =>
         this.agents.map(({ parts, journal, isGivenUp }) => ({
           key: parts.key.publicKey,
+          poolId: parts.poolId,
           journal,
           isGivenUp,
         })),
