@@ -1,11 +1,15 @@
 /** Where agents tell what they were ordered, when the coordinator has to find out what it has forgotten. */
+import type { Static } from 'typebox';
 import { parseJws, verifyJws } from '@dc/shared/crypto/jws';
 import { AppError } from '@dc/shared/errors';
 import { ORDER_TYP, type OrderPayload } from '@dc/shared/orders/order';
 import { HeldOrders, HeldOrdersAnswer } from '@dc/shared/wire/agent';
+import { SafeModeReport } from '@dc/shared/wire/coordinator';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import { agentOf } from '../http/principal.ts';
-import { writeRoute, type Route } from '../http/route.ts';
+import { readRoute, writeRoute, type Route } from '../http/route.ts';
+import { findDifferences } from './differences.ts';
 import { findSafeMode, listUnknownContracts, noteTold, saveHeldOrder } from './safe-mode-store.ts';
 
 // 500 orders with a specification each.
@@ -13,6 +17,16 @@ const BODY_BYTES = 2_097_152;
 
 export function safeModeRoutes(context: Context): Route[] {
   return [
+    readRoute({
+      method: 'GET',
+      url: '/api/v1/admin/safe-mode',
+      permission: 'admin',
+      summary:
+        'Whether the coordinator acts on nothing, why, and what agents know that its database does not.',
+      schema: { response: SafeModeReport },
+      errors: [],
+      handle: async () => ({ status: 200, body: await reportSafeMode(context) }),
+    }),
     writeRoute({
       method: 'POST',
       url: '/api/v1/agents/held-orders',
@@ -38,6 +52,17 @@ export function safeModeRoutes(context: Context): Route[] {
       },
     }),
   ];
+}
+
+async function reportSafeMode(context: Context): Promise<Static<typeof SafeModeReport>> {
+  const found = await findDifferences(context, context.db.read);
+  if (found === null) return { safe_mode: null, differences: [], silent_agents: [] };
+  const { entered_at, cause, detail, agent_key: agent } = found.safeMode;
+  return {
+    safe_mode: { since: toTimestamp(entered_at), cause, detail, agent },
+    differences: found.lines,
+    silent_agents: found.silentAgents,
+  };
 }
 
 /** An order of ours to this agent. Its time is of no matter: it says what once was. */

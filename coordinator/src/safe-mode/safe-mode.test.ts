@@ -4,9 +4,10 @@ import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { signCheckpoint, verifyRecord } from '@dc/shared/evidence/record';
 import { signOrder } from '@dc/shared/orders/order';
 import type { WireHeldEvidence, WireLease } from '@dc/shared/wire/agent';
+import { grantAdmin } from '../admin/admin-reports.ts';
 import { findContract } from '../contracts/contract-store.ts';
 import { verifyLedger } from '../payments/ledger-verify.ts';
-import { beat, expectStatus } from '../testing/people.ts';
+import { beat, expectStatus, makeAccount } from '../testing/people.ts';
 import {
   addAgent,
   atPrivateAddress,
@@ -171,6 +172,20 @@ describe('A restored older backup', { timeout: 60_000 }, () => {
       });
       expect(payload.replaceAll(/\s+/g, ' ')).toContain(words);
     }
+  });
+
+  it('is explained to an admin, and to nobody else', async () => {
+    const { market, memory } = await restoredMarket();
+    const { client, context } = market.coordinator;
+    const boss = await makeAccount(market.coordinator, 'boss');
+    await grantAdmin(context.db, boss.publicKey);
+    expect((await client.get('/admin/safe-mode', { key: boss })).body).toMatchObject({ safe_mode: null });
+    await market.agent.beat({ held: memory.held });
+    expect((await client.get('/admin/safe-mode', { key: market.renter })).status).toBe(403);
+    expect((await client.get('/admin/safe-mode', { key: boss })).body).toMatchObject({
+      safe_mode: { cause: 'agent_ahead', agent: market.agent.key.publicKey },
+      silent_agents: [market.agent.key.publicKey],
+    });
   });
 
   it('keeps what is delivered again, says what differs, and is brought to what the agent can prove', async () => {

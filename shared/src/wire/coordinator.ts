@@ -1,6 +1,6 @@
 /** What a coordinator says of itself to anyone who asks. */
 import { Type } from 'typebox';
-import { closed, CompactJws, PublicKey, Timestamp } from './schema-parts.ts';
+import { closed, CompactJws, nullable, PublicKey, Timestamp } from './schema-parts.ts';
 
 export const CoordinatorInfo = closed({
   coordinator_key: Type.String({ ...PublicKey, description: 'Signs orders and checkpoints; agents pin it' }),
@@ -23,4 +23,16 @@ export const CoordinatorInfo = closed({
     ),
   ),
   server_time: Timestamp,
+});
+
+/** What an admin has to resolve; `safe_mode` is null where there is nothing. */
+export const SafeModeReport = closed({
+  safe_mode: nullable(
+    closed({ since: Timestamp, cause: Type.String(), detail: Type.String(), agent: nullable(PublicKey) }),
+  ),
+  differences: Type.Array(Type.String(), {
+    description:
+      'One sentence each: what agents know and the database does not → what resolving does about it',
+  }),
+  silent_agents: Type.Array(PublicKey, { description: 'Have not told yet what they hold' }),
 });
