@@ -67,6 +67,8 @@ export async function startPveSimulator(options: PveSimulatorOptions): Promise<P
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     cancelEvents();
+    cluster.closing.abort(new Error('The simulator was closed.'));
+    cluster.storages.locks.close();
     await server.close();
     await cluster.tasks.close();
     await cluster.guests.close();

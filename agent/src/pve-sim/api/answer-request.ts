@@ -47,7 +47,15 @@ const PREFIX = /^\/api2\/(json|extjs)(?=\/|$)/;
 export async function answerRequest(parts: AnswerParts, request: ApiRequest): Promise<ApiAnswer | undefined> {
   const { cluster, faults } = parts;
   const fault = faults.ofRequest(request.method, pathOf(request.url));
-  if (fault?.delayMs !== undefined) await sleep(cluster.clock, fault.delayMs);
+  if (fault?.delayMs !== undefined) {
+    const { signal } = cluster.closing;
+    // Who asked is told nothing more when the simulator closes meanwhile.
+    const isOver = await sleep(cluster.clock, fault.delayMs, signal).then(
+      () => false,
+      () => true,
+    );
+    if (isOver) return undefined;
+  }
   if (fault !== undefined && fault.when !== 'after' && (fault.cut === true || fault.answer !== undefined)) {
     return faultyAnswer(fault, cluster.version.major);
   }

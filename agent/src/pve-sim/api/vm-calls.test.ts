@@ -260,4 +260,17 @@ describe('time', () => {
     expect(await status()).toBe('stopped');
     expect(clock.timerCount).toBe(0);
   });
+
+  it('does not keep a simulator from closing, whatever it waits for', async () => {
+    const clock = new ManualClock();
+    const { simulator, client } = await start({ clock });
+    const adding = simulator.control.addVm({ vmid: 9000, template: true });
+    await clock.advance(1_000);
+    await adding;
+    simulator.control.holdStorageLock('local-lvm', 'pve1');
+    for (const newid of ['101', '102']) await client.ok('POST', '/nodes/pve1/qemu/9000/clone', { newid });
+    await clock.advance(1_000);
+    await simulator.close();
+    expect(clock.timerCount).toBe(0);
+  });
 });

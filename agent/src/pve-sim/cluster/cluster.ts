@@ -59,6 +59,8 @@ export class Cluster {
   /** Of the certificate that the API shows now. */
   fingerprint = '';
   readonly startedAtMs: number;
+  /** Aborted when the simulator closes: nothing waits any longer. */
+  readonly closing = new AbortController();
 
   constructor(parts: ClusterParts) {
     this.clock = parts.clock;

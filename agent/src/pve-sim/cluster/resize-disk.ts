@@ -18,7 +18,7 @@ export function resizeDisk(
     const volume = volumeOf(cluster, vm, drive.volume);
     const storage = storageOfVolume(cluster, drive.volume, vm.node);
     cluster.storages.checkRoom(storage, vm.node, to.bytes - volume.sizeBytes);
-    await sleep(cluster.clock, cluster.timing.resizeMs);
+    await sleep(cluster.clock, cluster.timing.resizeMs, cluster.closing.signal);
     if (cluster.vms.get(vm.vmid) !== vm) throw PveError.failed(`volume '${drive.volume}' does not exist`);
     volume.usedBytes += to.bytes - volume.sizeBytes;
     volume.sizeBytes = to.bytes;

@@ -179,7 +179,7 @@ export class Storages {
 export class Locks {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting = new Map<string, Waiter[]>();
 
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
@@ -196,6 +196,13 @@ export class Locks {
     }
   }
 
+  /** Turns away everybody who waits. Who holds a lock keeps it. */
+  close(): void {
+    for (const queue of this.#waiting.values()) {
+      for (const { giveUp } of queue.splice(0)) giveUp();
+    }
+  }
+
   #take(name: string, timeoutText: string): Promise<void> {
     const queue = this.#waiting.get(name);
     if (queue === undefined) {
@@ -203,14 +210,20 @@ export class Locks {
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
-      const enter = (): void => {
-        cancel();
-        resolve();
+      const waiter: Waiter = {
+        enter: () => {
+          cancel();
+          resolve();
+        },
+        giveUp: () => {
+          cancel();
+          reject(PveError.failed(timeoutText));
+        },
       };
-      queue.push(enter);
+      queue.push(waiter);
       const cancel: CancelTimer = this.#clock.schedule(this.#timeoutMs, () => {
-        queue.splice(queue.indexOf(enter), 1);
-        reject(PveError.failed(timeoutText));
+        queue.splice(queue.indexOf(waiter), 1);
+        waiter.giveUp();
       });
     });
   }
@@ -218,8 +231,14 @@ export class Locks {
   #giveBack(name: string): void {
     const next = this.#waiting.get(name)?.shift();
     if (next === undefined) this.#waiting.delete(name);
-    else next();
+    else next.enter();
   }
+}
+
+/** Somebody who waits for a lock. */
+interface Waiter {
+  readonly enter: () => void;
+  readonly giveUp: () => void;
 }
 
 function keyOf(volid: string, node: string | null): string {

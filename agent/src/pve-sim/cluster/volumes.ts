@@ -110,7 +110,7 @@ async function withStorageLock<T>(
     : `can't lock file '/var/lock/pve-manager/pve-storage-${name}' - got timeout`;
   return cluster.storages.locks.hold(key, text, async () => {
     const result = await work();
-    await sleep(cluster.clock, cluster.timing.storageLockMs);
+    await sleep(cluster.clock, cluster.timing.storageLockMs, cluster.closing.signal);
     return result;
   });
 }

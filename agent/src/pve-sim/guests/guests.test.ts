@@ -262,6 +262,16 @@ describe('commands', () => {
   });
 });
 
+describe('what runs when a guest is switched off', () => {
+  it('is killed, and leaves nothing waiting', async () => {
+    const fixture = await startFixture();
+    const vm = await run(fixture, 101);
+    await interfacesOf(fixture, vm);
+    await fixture.client.ok('POST', `${vm}/agent/exec`, { command: ['sleep', '3000'] });
+    expect(await fixture.client.task('POST', `${vm}/status/stop`)).toBe('OK');
+  });
+});
+
 describe('a terminal', () => {
   it('has a prompt, runs what is typed, and ends', async () => {
     const fixture = await startFixture();

@@ -55,6 +55,8 @@ export class SimulatedMachine implements Machine {
   #hostname = '';
   #startedAtMs = 0;
   #isOn = false;
+  /** Aborted when it goes off. */
+  #off = new AbortController();
   #onOff: () => void = () => {};
 
   constructor(parts: MachineParts, spec: MachineSpec, os: GuestOs | undefined, behaviour: GuestBehaviour) {
@@ -69,6 +71,7 @@ export class SimulatedMachine implements Machine {
   powerOn(onOff: () => void): void {
     this.#onOff = onOff;
     this.#isOn = true;
+    this.#off = new AbortController();
     this.#startedAtMs = this.#parts.clock.monotonic();
     const os = this.#os;
     if (os === undefined) return; // Nothing to boot from: it stays in its firmware.
@@ -81,6 +84,7 @@ export class SimulatedMachine implements Machine {
 
   async stop(): Promise<void> {
     this.#isOn = false;
+    this.#off.abort(new Error('The machine is off.'));
     this.#timers.cancelAll();
     for (const clientId of this.#clientIds.splice(0)) this.#parts.addresses.release(clientId);
     this.#agent?.close();
@@ -189,7 +193,8 @@ export class SimulatedMachine implements Machine {
         }),
       powerOff: () => this.#timers.after(this.#parts.timing.shutdownMs, () => this.#switchOff()),
     };
-    return new GuestShell(os, state, this.#parts.clock, this.#parts.random);
+    const { clock, random } = this.#parts;
+    return new GuestShell({ os, machine: state, clock, random, signal: this.#off.signal });
   }
 
   #interfaces(): NetworkInterface[] {

@@ -20,6 +20,8 @@ export interface CommandContext {
   readonly cwd: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Aborted when the machine goes off. */
+  readonly signal: AbortSignal;
   /** Runs another script, as `sh -c` does. */
   readonly shell: (script: string, input: ShellInput, user?: string) => Promise<ShellResult>;
   /** Runs one command with its arguments, as `sudo` does. */

@@ -15,7 +15,8 @@ function shell(os = GuestOs.image()): GuestShell {
     addresses: () => [],
     powerOff: () => {},
   };
-  return new GuestShell(os, machine, systemClock, seededRandom(1));
+  const { signal } = new AbortController();
+  return new GuestShell({ os, machine, clock: systemClock, random: seededRandom(1), signal });
 }
 
 async function output(script: string, input = '', user = 'root'): Promise<string> {

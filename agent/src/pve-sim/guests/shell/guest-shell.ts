@@ -2,10 +2,8 @@
  * The shell of a guest in this process: runs scripts of a small part of the shell's language with the commands of
  * file-commands.ts and system-commands.ts. What it does not know is `command not found`, as anywhere.
  */
-import type { Clock } from '@dc/shared/clock';
-import type { Random } from '@dc/shared/random';
-import { normalize, type GuestOs } from '../guest-os.ts';
-import { failed, said, type CommandContext, type GuestMachineState, type ShellResult } from './command.ts';
+import { normalize } from '../guest-os.ts';
+import { failed, said, type CommandContext, type ShellResult } from './command.ts';
 import { FILE_COMMANDS } from './file-commands.ts';
 import {
   literalOf,
@@ -20,35 +18,45 @@ import { SYSTEM_COMMANDS } from './system-commands.ts';
 
 const MAX_COMMANDS = 1_000; // In one script: nothing that is meant well has more.
 
-export class GuestShell {
-  readonly #os: GuestOs;
-  readonly #machine: GuestMachineState;
-  readonly #clock: Clock;
-  readonly #random: Random;
+/** What a shell is made of. */
+export type ShellParts = Pick<CommandContext, 'os' | 'machine' | 'clock' | 'random' | 'signal'>;
 
-  constructor(os: GuestOs, machine: GuestMachineState, clock: Clock, random: Random) {
-    this.#os = os;
-    this.#machine = machine;
-    this.#clock = clock;
-    this.#random = random;
+const KILLED = 137;
+
+export class GuestShell {
+  readonly #parts: ShellParts;
+
+  constructor(parts: ShellParts) {
+    this.#parts = parts;
   }
 
   prompt(user: string): string {
-    return `${user}@${this.#machine.hostname()}:~${user === 'root' ? '#' : '$'} `;
+    return `${user}@${this.#parts.machine.hostname()}:~${user === 'root' ? '#' : '$'} `;
   }
 
   /** Runs a script as a user. Never rejects. */
   async run(user: string, script: string, input: ShellInput): Promise<ShellResult> {
-    return new ScriptRun(this, user).script(script, input);
+    return this.#untilOff(new ScriptRun(this, user).script(script, input));
   }
 
   /** Runs one program with its arguments, without a shell between. */
   async runCommand(user: string, argv: readonly string[], input: ShellInput): Promise<ShellResult> {
-    return new ScriptRun(this, user).program(argv, input);
+    return this.#untilOff(new ScriptRun(this, user).program(argv, input));
   }
 
-  get parts(): Pick<CommandContext, 'os' | 'machine' | 'clock' | 'random'> {
-    return { os: this.#os, machine: this.#machine, clock: this.#clock, random: this.#random };
+  get parts(): ShellParts {
+    return this.#parts;
+  }
+
+  /** What runs when the machine goes off is killed. */
+  async #untilOff(running: Promise<ShellResult>): Promise<ShellResult> {
+    try {
+      return await running;
+    } catch (error) {
+      if (error instanceof ExitRequest) return { exitCode: error.exitCode, stdout: '', stderr: '' };
+      if (!this.#parts.signal.aborted) throw error;
+      return { exitCode: KILLED, stdout: '', stderr: '' };
+    }
   }
 }
 

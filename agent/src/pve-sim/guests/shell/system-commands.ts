@@ -132,8 +132,8 @@ export const SYSTEM_COMMANDS: Readonly<Record<string, GuestCommand>> = {
         )
         .join(''),
     ),
-  sleep: async ([seconds = '0'], { clock }) => {
-    await sleep(clock, Math.min(Number(seconds) || 0, SLEEP_SECONDS_MAX) * 1_000);
+  sleep: async ([seconds = '0'], { clock, signal }) => {
+    await sleep(clock, Math.min(Number(seconds) || 0, SLEEP_SECONDS_MAX) * 1_000, signal);
     return said('');
   },
   sh: (args, context) => runShell(args, context),
