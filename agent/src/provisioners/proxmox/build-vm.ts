@@ -1,0 +1,186 @@
+/**
+ * Makes a VM out of a template: clone, configure, read back, resize, start. Each step finds out what an interrupted
+ * one before has left, so that all of them can be done again.
+ */
+import { sleep, type Clock } from '@dc/shared/clock';
+import { AppError } from '@dc/shared/errors';
+import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
+import type { CreateRequest } from '../provisioner.ts';
+import { awaitTask } from './await-task.ts';
+import type { Claim, ClaimStore } from './claim-store.ts';
+import { bootDiskOf, checkTemplate, hasCloudInitDrive, type Placement } from './place-vm.ts';
+import { PveRefusal } from './pve-client.ts';
+import type { PveCluster, VmConfig } from './pve-cluster.ts';
+import { pvePath } from './pve-path.ts';
+import type { ProxmoxSettings } from './proxmox-options.ts';
+import { sealTag } from './seal-tag.ts';
+import type { StorageGovernor } from './storage-governor.ts';
+import { saysBusy, saysTaken, translateRefusal } from './translate-refusal.ts';
+import { writeNotes } from './vm-notes.ts';
+
+const CLONE_TIMEOUT_MS = 30 * 60_000;
+const TASK_TIMEOUT_MS = 5 * 60_000;
+/** Right after a clone, storages on a network do not know the new disk for a moment. */
+const RESIZE_TRIES = 5;
+const RESIZE_PAUSE_MS = 1_000;
+
+export interface BuildParts {
+  readonly cluster: PveCluster;
+  readonly store: ClaimStore;
+  readonly governor: StorageGovernor;
+  readonly settings: ProxmoxSettings;
+  readonly clock: Clock;
+}
+
+/** What became of a claimed VMID: ours, or somebody was there before. */
+export type CloneOutcome = 'ours' | 'taken';
+
+/**
+ * Clones the template to the claimed VMID. `newid` in the call is what claims it at the cluster; the seal goes with the
+ * call. Answers `taken` where the VMID was somebody's before; throws what Proxmox failed with, untranslated.
+ */
+export async function cloneVm(
+  { cluster, store, governor, settings, clock }: BuildParts,
+  { claim, placement, request }: { claim: Claim; placement: Placement; request: CreateRequest },
+  signal: AbortSignal,
+): Promise<CloneOutcome> {
+  const { template, node } = placement;
+  const disk = checkTemplate(await cluster.config(template.node, template.vmid, signal), request.spec);
+  const isLinked = !settings.fullOnly && (await cluster.canLink(template, signal));
+  const { contractId, seal, token } = request;
+  const parameters = {
+    newid: claim.vmid,
+    name: request.spec.hostname,
+    description: writeNotes({ seal, contractId, token }),
+    full: !isLinked,
+    ...(settings.pool === null ? {} : { pool: settings.pool }),
+    ...(isLinked || settings.storage === null ? {} : { storage: settings.storage }),
+    ...(node === template.node ? {} : { target: node }),
+  };
+  const storage = isLinked ? disk.storage : (settings.storage ?? disk.storage);
+  const path = pvePath`/nodes/${template.node}/qemu/${template.vmid}/clone`;
+  const work = async (): Promise<CloneOutcome> => {
+    let upid: string;
+    try {
+      upid = String(await cluster.client.call('POST', path, parameters, signal));
+    } catch (error) {
+      if (saysTaken(error)) return 'taken';
+      throw error;
+    }
+    store.noteTask(claim.vmid, upid);
+    await awaitTask(upid, { client: cluster.client, clock, signal, timeoutMs: CLONE_TIMEOUT_MS });
+    return 'ours';
+  };
+  return governor.run(storage, signal, { work, isBusy: saysBusy });
+}
+
+/** Writes what was ordered into the configuration, and reads it back. The VM must be ours and off. */
+export async function configureVm(
+  { cluster, settings }: BuildParts,
+  { claim, request }: { claim: Claim; request: CreateRequest },
+  signal: AbortSignal,
+): Promise<void> {
+  const { node, vmid } = claim;
+  const before = await cluster.config(node, vmid, signal);
+  const wanted = settingsFor(request, before, settings);
+  await cluster.client.call('PUT', pvePath`/nodes/${node}/qemu/${vmid}/config`, wanted, signal);
+  const after = await cluster.config(node, vmid, signal);
+  const different = Object.entries(wanted).filter(([key, value]) => !isSame(key, after[key], value));
+  if (different.length > 0)
+    throw new AppError(
+      'PROVISIONER_FAILED',
+      `Proxmox did not keep what was set: ${different.map(([key]) => key).join(', ')}.`,
+    );
+  if (!hasCloudInitDrive(after))
+    throw new AppError('PROVISIONER_FAILED', 'The clone has no cloud-init drive.', {
+      remedy: 'Look at the template: qm config VMID must show a cloudinit volume.',
+    });
+}
+
+function settingsFor(
+  { seal, spec }: CreateRequest,
+  before: VmConfig,
+  { user, bridge }: ProxmoxSettings,
+): Record<string, string> {
+  const tag = sealTag(seal);
+  const net0 = before['net0'] ?? '';
+  return {
+    cores: String(spec.cpu),
+    sockets: '1',
+    memory: String(spec.memoryMb),
+    agent: '1',
+    onboot: '1',
+    ciuser: user,
+    // Proxmox wants the keys escaped once more inside of the form.
+    sshkeys: encodeURIComponent(`${parseSshPublicKey(spec.sshPublicKey).line}\n`),
+    ipconfig0: 'ip=dhcp',
+    ...(bridge === null ? {} : { net0: net0.replace(/bridge=[^,]+/, `bridge=${bridge}`) }),
+    ...(tag === null ? {} : { tags: tag }),
+  };
+}
+
+function isSame(key: string, found: string | undefined, wanted: string): boolean {
+  if (found === undefined) return false;
+  if (key === 'sshkeys') return decodeURIComponent(found).trim() === decodeURIComponent(wanted).trim();
+  if (key === 'net0') return found.toLowerCase() === wanted.toLowerCase();
+  return found === wanted;
+}
+
+/** Makes the boot disk as large as was ordered. Only this is tried again: the clone is a good one. */
+export async function resizeDisk(
+  { cluster, clock }: BuildParts,
+  { claim, diskGb }: { claim: Claim; diskGb: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const { node, vmid } = claim;
+  for (let attempt = 1; ; attempt++) {
+    const disk = bootDiskOf(await cluster.config(node, vmid, signal));
+    if (disk === null) throw new AppError('PROVISIONER_FAILED', 'The clone has no boot disk.');
+    if (disk.sizeGb >= diskGb) return;
+    try {
+      const path = pvePath`/nodes/${node}/qemu/${vmid}/resize`;
+      const answer = await cluster.client.call('PUT', path, { disk: disk.key, size: `${diskGb}G` }, signal);
+      // A task from version 8 on.
+      if (typeof answer === 'string' && answer.startsWith('UPID:'))
+        await awaitTask(answer, { client: cluster.client, clock, signal, timeoutMs: TASK_TIMEOUT_MS });
+    } catch (error) {
+      if (attempt >= RESIZE_TRIES || !mayPass(error)) throw error;
+      await pause(clock, RESIZE_PAUSE_MS * attempt, signal);
+    }
+  }
+}
+
+const mayPass = (error: unknown): boolean =>
+  saysBusy(error) ||
+  (error instanceof Error && /does not exist|timeout/.test(error.message)) ||
+  (error instanceof PveRefusal && error.status >= 501);
+
+/** Starts or stops a VM and waits for it. What counts is what the VM does then, not what the task says. */
+export async function switchPower(
+  { cluster, clock }: Pick<BuildParts, 'cluster' | 'clock'>,
+  { node, vmid, verb }: { node: string; vmid: number; verb: 'start' | 'stop' | 'shutdown' },
+  signal: AbortSignal,
+): Promise<void> {
+  const wanted = verb === 'start' ? 'running' : 'stopped';
+  if ((await cluster.power(node, vmid, signal)) === wanted) return;
+  const parameters = verb === 'shutdown' ? { timeout: 60, forceStop: true } : {};
+  let failure: unknown;
+  try {
+    const path = pvePath`/nodes/${node}/qemu/${vmid}/status/${verb}`;
+    const upid = String(await cluster.client.call('POST', path, parameters, signal));
+    await awaitTask(upid, { client: cluster.client, clock, signal, timeoutMs: TASK_TIMEOUT_MS });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    failure = error; // Thrown below, unless the VM does what was wanted all the same.
+  }
+  if ((await cluster.power(node, vmid, signal)) === wanted) return;
+  throw failure === undefined
+    ? new AppError('PROVISIONER_FAILED', `The VM is not ${wanted} although its task has ended well.`)
+    : translateRefusal(failure);
+}
+
+export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(clock, ms, signal).catch(() => {
+    throw new AppError('SAGA_ABORTED', undefined, { cause: signal.reason });
+  });
+}

@@ -1,0 +1,327 @@
+/**
+ * The `proxmox` driver: instances are VMs of a Proxmox VE cluster, cloned from templates into a VMID range of this
+ * agent's own. What a VM is stands on itself (the seal in its description); the store remembers what was asked for.
+ */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { AppError, isAppError } from '@dc/shared/errors';
+import { AUTHORIZED_KEYS_SCRIPT, authorizedKeysInput } from '../../guest-access/guest-scripts.ts';
+import { assertOwnRequest, assertSealed } from '../check-seal.ts';
+import { KeyedMutex } from '../keyed-mutex.ts';
+import type {
+  Absent,
+  Capabilities,
+  CreateRequest,
+  Destroyed,
+  Existence,
+  Fingerprint,
+  Handle,
+  Instance,
+  InstanceList,
+  PasswordChange,
+  Present,
+  Provisioner,
+  SshKeyChange,
+  Unknown,
+} from '../provisioner.ts';
+import { refuseAborted } from '../refuse-aborted.ts';
+import type { ProvisionerContext } from '../registry.ts';
+import { awaitTask } from './await-task.ts';
+import { switchPower } from './build-vm.ts';
+import { capacityOf } from './cluster-capacity.ts';
+import { ClaimStore } from './claim-store.ts';
+import { GuestAgent } from './guest-agent.ts';
+import { awaitLogin, makeInstance, type MakeParts } from './make-instance.ts';
+import { bootDiskOf } from './place-vm.ts';
+import { proveAbsence } from './prove-absence.ts';
+import { proxmoxSettingsOf, type ProxmoxOptions, type ProxmoxSettings } from './proxmox-options.ts';
+import { PveClient } from './pve-client.ts';
+import { PveCluster, type PveResources } from './pve-cluster.ts';
+import { pvePath } from './pve-path.ts';
+import { StorageGovernor } from './storage-governor.ts';
+import { translateRefusal } from './translate-refusal.ts';
+import { orUnavailable, VmFinder, type FoundVm } from './vm-finder.ts';
+
+const DESTROY_TIMEOUT_MS = 10 * 60_000;
+
+export class ProxmoxProvisioner implements Provisioner {
+  readonly kind = 'proxmox';
+  readonly capabilities: Capabilities = {
+    setPasswordInGuest: true,
+    rotateSshKey: true,
+    resize: false,
+    snapshot: false,
+    console: false,
+  };
+  readonly #parts: MakeParts;
+  readonly #settings: ProxmoxSettings;
+  readonly #store: ClaimStore;
+  readonly #cluster: PveCluster;
+  readonly #finder: VmFinder;
+  readonly #agent: GuestAgent;
+  readonly #locks = new KeyedMutex();
+  /** The storage of each template's boot disk, which does not change: by VMID. */
+  readonly #templateStorages = new Map<number, string>();
+  #isClosed = false;
+
+  private constructor(parts: MakeParts, agent: GuestAgent) {
+    this.#parts = parts;
+    this.#agent = agent;
+    ({ settings: this.#settings, store: this.#store, cluster: this.#cluster, finder: this.#finder } = parts);
+  }
+
+  /** Opens the store. The cluster need not answer. Throws KEY_FILE_UNSAFE or KEY_FILE_INVALID for the token file. */
+  static async open(options: ProxmoxOptions, context: ProvisionerContext): Promise<ProxmoxProvisioner> {
+    const { clock, sealSecret, stateDir } = context;
+    readToken(options.token_file);
+    const settings = proxmoxSettingsOf(options);
+    const store = ClaimStore.open(stateDir, clock);
+    const client = new PveClient({
+      url: options.url,
+      token: () => readToken(options.token_file),
+      pins: () => pinsOf(options),
+      clock,
+    });
+    const cluster = new PveCluster(client);
+    const agent = new GuestAgent(cluster, clock);
+    const finder = new VmFinder({ cluster, store, settings, clock, sealSecret });
+    const { sshPort, networks, readyTimeoutMs: timeoutMs } = settings;
+    const guestWait = { agent, clock, sshPort, networks, timeoutMs, neighboursFile: '/proc/net/arp' };
+    const governor = new StorageGovernor();
+    return new ProxmoxProvisioner(
+      { cluster, store, governor, settings, clock, finder, sealSecret, guestWait },
+      agent,
+    );
+  }
+
+  async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
+    refuseAborted(signal);
+    const unhealthy = (why: string): Fingerprint => ({ healthy: false, why, freeCapacity: null });
+    try {
+      const { resources, problems } = await this.#finder.survey(signal);
+      if (problems.length > 0) return unhealthy(`${sentence(problems[0] ?? '')}.`);
+      const templates = resources.templates.length;
+      if (templates === 0) return unhealthy('The token sees no template to clone.');
+      const storages = await this.#storagesOf(resources, signal);
+      const freeVmids = this.#freeVmids(resources);
+      return {
+        healthy: true,
+        why: `${resources.nodes.length} nodes answer, ${templates} templates are there.`,
+        freeCapacity: capacityOf(resources, this.#settings, { freeVmids, storages }),
+      };
+    } catch (error) {
+      const translated = translateRefusal(error);
+      if (isAppError(translated) && translated.code !== 'SAGA_ABORTED')
+        return unhealthy(`${translated.message} ${translated.remedy ?? ''}`.trim());
+      throw translated;
+    }
+  }
+
+  create(request: CreateRequest, signal: AbortSignal): Promise<Instance> {
+    return this.#exclusively(request.contractId, signal, async () => {
+      assertOwnRequest(request, this.#parts.sealSecret);
+      return makeInstance(this.#parts, request, signal);
+    });
+  }
+
+  async inspect(handle: Handle, signal: AbortSignal): Promise<Existence> {
+    refuseAborted(signal);
+    try {
+      const found = await this.#find(handle, signal);
+      if (found.existence !== 'present') return found;
+      return { existence: 'present', instance: await this.#finder.describe(found, signal) };
+    } catch (error) {
+      const translated = translateRefusal(error);
+      if (isAppError(translated, 'SAGA_ABORTED') || !isAppError(translated)) throw translated;
+      return { existence: 'unknown', reason: translated.message };
+    }
+  }
+
+  start(handle: Handle, seal: string, signal: AbortSignal): Promise<Present | Absent> {
+    return this.#touch(handle, { seal, signal }, async (found) => {
+      const { node, vmid } = found;
+      await switchPower(this.#parts, { node, vmid, verb: 'start' }, signal);
+      this.#finder.notePower(vmid, 'running');
+      const claim = this.#store.ofVmid(vmid);
+      if (claim !== null) await awaitLogin(this.#parts, { ...claim, node }, signal);
+      return { existence: 'present', instance: await this.#finder.describe(found, signal) };
+    });
+  }
+
+  stop(handle: Handle, seal: string, signal: AbortSignal): Promise<Present | Absent> {
+    return this.#touch(handle, { seal, signal }, async (found) => {
+      const { node, vmid } = found;
+      await switchPower(this.#parts, { node, vmid, verb: 'shutdown' }, signal);
+      return { existence: 'present', instance: await this.#finder.describe(found, signal) };
+    });
+  }
+
+  async destroy(handle: Handle, seal: string, signal: AbortSignal): Promise<Destroyed> {
+    const outcome = await this.#touch(handle, { seal, signal }, async ({ node, vmid }) => {
+      await switchPower(this.#parts, { node, vmid, verb: 'stop' }, signal);
+      const { client } = this.#cluster;
+      const path = pvePath`/nodes/${node}/qemu/${vmid}`;
+      const upid = String(await client.call('DELETE', path, { purge: true }, signal));
+      const { clock } = this.#parts;
+      await awaitTask(upid, { client, clock, signal, timeoutMs: DESTROY_TIMEOUT_MS });
+      const proof = await proveAbsence(this.#cluster, vmid, signal);
+      if (proof.existence === 'taken')
+        throw new AppError(
+          'PROVISIONER_FAILED',
+          'The VM is still there although its removal has ended well.',
+        );
+      orUnavailable(proof);
+      this.#store.free(vmid);
+      return { destroyed: true };
+    });
+    return 'destroyed' in outcome ? outcome : { destroyed: false };
+  }
+
+  setPassword(
+    handle: Handle,
+    seal: string,
+    change: PasswordChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    return this.#inGuest(handle, { seal, signal }, (place) => this.#agent.setPassword(place, change, signal));
+  }
+
+  rotateSshKey(
+    handle: Handle,
+    seal: string,
+    change: SshKeyChange,
+    signal: AbortSignal,
+  ): Promise<Present | Absent> {
+    const job = { script: AUTHORIZED_KEYS_SCRIPT, input: authorizedKeysInput(change) };
+    return this.#inGuest(handle, { seal, signal }, (place) => this.#agent.runScript(place, job, signal));
+  }
+
+  async list(signal: AbortSignal): Promise<InstanceList> {
+    refuseAborted(signal);
+    try {
+      const { instances, problems } = await this.#finder.survey(signal);
+      if (problems.length === 0) return { complete: true, instances };
+      return { complete: false, instances, problem: problems.join('; ') };
+    } catch (error) {
+      const translated = translateRefusal(error);
+      if (isAppError(translated, 'SAGA_ABORTED') || !isAppError(translated)) throw translated;
+      return { complete: false, instances: [], problem: translated.message };
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#cluster.client.close();
+    this.#store.close();
+  }
+
+  /** The VM that a handle means. A VMID that is another contract's now means that ours is gone or was never told. */
+  async #find(handle: Handle, signal: AbortSignal): Promise<FoundVm | Absent | Unknown> {
+    const vmid = handle['vmid'];
+    if (handle.driver !== this.kind || handle.version !== 1 || typeof vmid !== 'number')
+      return { existence: 'unknown', reason: 'the handle was made by another driver' };
+    const found = await this.#finder.find(vmid, signal);
+    if (found.existence === 'absent') this.#store.free(vmid);
+    return found;
+  }
+
+  /** Does something to a VM that carries the right seal, while nobody else here does anything to it. */
+  #touch<T>(
+    handle: Handle,
+    { seal, signal }: { seal: string; signal: AbortSignal },
+    work: (found: FoundVm) => Promise<T>,
+  ): Promise<T | Absent> {
+    return this.#exclusively(handle.id.split('.')[0] ?? '', signal, async () => {
+      const found = orUnavailable(await this.#find(handle, signal));
+      if (found.existence === 'absent') return found;
+      assertSealed(found.notes ?? { seal: null, contractId: null }, seal, this.#parts.sealSecret);
+      return work(found);
+    });
+  }
+
+  #inGuest(
+    handle: Handle,
+    { seal, signal }: { seal: string; signal: AbortSignal },
+    change: (place: FoundVm) => Promise<void>,
+  ): Promise<Present | Absent> {
+    return this.#touch(handle, { seal, signal }, async (found) => {
+      const instance = await this.#finder.describe(found, signal);
+      if (instance.power !== 'running')
+        throw new AppError('PROVISIONER_UNAVAILABLE', 'The VM is off: nothing can be changed in it.');
+      await change(found);
+      return { existence: 'present', instance };
+    });
+  }
+
+  /** One at a time for each contract. What Proxmox says becomes AppErrors. */
+  #exclusively<T>(contractId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return this.#locks.run(contractId, async () => {
+      refuseAborted(signal);
+      try {
+        return await work();
+      } catch (error) {
+        const translated = translateRefusal(error);
+        if (isAppError(translated)) throw translated;
+        throw new AppError('PROVISIONER_FAILED', undefined, { cause: error });
+      }
+    });
+  }
+
+  /** Where disks come to be: the configured storage, or that of each template. */
+  async #storagesOf({ templates }: PveResources, signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const { storage } = this.#settings;
+    if (storage !== null) return new Set([storage]);
+    for (const { node, vmid } of templates) {
+      if (this.#templateStorages.has(vmid)) continue;
+      const disk = bootDiskOf(await this.#cluster.config(node, vmid, signal));
+      if (disk !== null) this.#templateStorages.set(vmid, disk.storage);
+    }
+    return new Set(templates.flatMap(({ vmid }) => this.#templateStorages.get(vmid) ?? []));
+  }
+
+  #freeVmids({ takenVmids }: PveResources): number {
+    const { vmids } = this.#settings;
+    const foreign = [...takenVmids].filter(
+      (vmid) => vmid >= vmids.first && vmid <= vmids.last && this.#store.ofVmid(vmid) === null,
+    );
+    return Math.max(0, this.#store.freeVmids(vmids) - foreign.length);
+  }
+}
+
+/** The token, from a file that only its owner may read. */
+function readToken(path: string): string {
+  let text: string;
+  let mode: number;
+  try {
+    text = readFileSync(path, 'utf8').trim();
+    ({ mode } = statSync(path));
+  } catch (error) {
+    throw new AppError('KEY_FILE_INVALID', `The token file ${path} cannot be read.`, { cause: error });
+  }
+  if ((mode & 0o077) !== 0)
+    throw new AppError('KEY_FILE_UNSAFE', `The token file ${path} can be read by others.`, {
+      remedy: `Run: chmod 600 ${path}`,
+    });
+  if (!/^[^\s@!=]+@[^\s@!=]+![^\s@!=]+=[\x21-\x7e]+$/.test(text))
+    throw new AppError(
+      'KEY_FILE_INVALID',
+      `The token file ${path} does not hold a token: user@realm!name=secret.`,
+    );
+  return text;
+}
+
+/** The certificates that are trusted now. The file is read each time: it is replaced when Proxmox renews it. */
+function pinsOf({ fingerprint, certificate_file: path }: ProxmoxOptions): string[] {
+  const pins = fingerprint === undefined ? [] : [fingerprint];
+  if (path !== undefined) {
+    try {
+      pins.push(new X509Certificate(readFileSync(path)).fingerprint256);
+    } catch (error) {
+      throw new AppError('CONFIG_INVALID', `The certificate ${path} cannot be read.`, { cause: error });
+    }
+  }
+  return pins;
+}
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
