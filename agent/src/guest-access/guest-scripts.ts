@@ -27,8 +27,11 @@ export const AUTHORIZED_KEYS_SCRIPT = [
   'home=$(getent passwd "$user" | cut -d: -f6)',
   '[ -n "$home" ]',
   'dir=$home/.ssh; file=$dir/authorized_keys; draft=$file.dc-new',
-  '[ -d "$dir" ] || { mkdir "$dir"; chown "$user:" "$dir"; }',
-  '{ [ ! -f "$file" ] || grep -vF -e "$old" "$file" || [ $? = 1 ]; } > "$draft"',
+  // Without braces, so that small shells know it too. A folder that is there is not chowned: it could be a link.
+  'made=; [ -d "$dir" ] || made=yes',
+  '[ -z "$made" ] || mkdir "$dir"; [ -z "$made" ] || chown "$user:" "$dir"',
+  '[ -f "$file" ] || : > "$file"',
+  'grep -vF -e "$old" "$file" > "$draft" || [ $? = 1 ]',
   'blob=$(printf "%s" "$line" | cut -d" " -f2)',
   'grep -qF -e "$blob" "$draft" || printf "%s\\n" "$line" >> "$draft"',
   'chown "$user:" "$draft"; chmod 600 "$draft"',

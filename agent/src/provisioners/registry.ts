@@ -6,6 +6,11 @@ import { AppError, type FieldProblem } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import { LocalOptionsSchema, problemsOfLocalOptions, type LocalOptions } from './local/local-options.ts';
 import type { Provisioner } from './provisioner.ts';
+import {
+  ProxmoxOptionsSchema,
+  problemsOfProxmoxOptions,
+  type ProxmoxOptions,
+} from './proxmox/proxmox-options.ts';
 
 /** What a driver gets from the agent. */
 export interface ProvisionerContext {
@@ -35,6 +40,14 @@ export const DRIVERS: Readonly<Record<string, Driver>> = {
     open: async (options, context) => {
       const { LocalProvisioner } = await import('./local/local-provisioner.ts');
       return LocalProvisioner.open(options as LocalOptions, context);
+    },
+  },
+  proxmox: {
+    optionsSchema: ProxmoxOptionsSchema,
+    problemsOf: (options) => problemsOfProxmoxOptions(options as ProxmoxOptions),
+    open: async (options, context) => {
+      const { ProxmoxProvisioner } = await import('./proxmox/proxmox-provisioner.ts');
+      return ProxmoxProvisioner.open(options as ProxmoxOptions, context);
     },
   },
 };

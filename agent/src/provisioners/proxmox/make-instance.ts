@@ -118,7 +118,7 @@ interface Beginning {
 
 /** Clones a VM for the contract, which has none. A claim whose clone was never answered is tried again as it is. */
 async function begin(parts: MakeParts, wish: Beginning, signal: AbortSignal): Promise<Claim> {
-  const { store, clock } = parts;
+  const { clock } = parts;
   for (let attempt = 1; ; attempt++) {
     const earlier = await settledClaim(parts, wish.request, signal);
     if (earlier?.upid != null) return earlier;
@@ -221,7 +221,7 @@ async function finish(
   { claim, request }: { claim: Claim; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<Instance> {
-  const { finder, sealSecret, cluster } = parts;
+  const { sealSecret, cluster } = parts;
   const { vmid } = claim;
   const found = await whenUnlocked(parts, vmid, signal);
   assertSealed(found.notes ?? { seal: null, contractId: null }, request.seal, sealSecret);

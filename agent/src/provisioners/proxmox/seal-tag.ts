@@ -6,7 +6,7 @@ const TAG = /^dc1\.([a-z0-9-]{1,64})\.([a-z0-9-]{1,64})\.([0-9a-f]{64})$/;
 
 /** The tag of a seal; null where it has letters that Proxmox would change. */
 export function sealTag(seal: string): string | null {
-  const [version, contractId, environment, code = ''] = seal.split('.');
+  const [version = '', contractId = '', environment = '', code = ''] = seal.split('.');
   const tag = `${version}.${contractId}.${environment}.${Buffer.from(code, 'base64url').toString('hex')}`;
   return TAG.test(tag) ? tag : null;
 }

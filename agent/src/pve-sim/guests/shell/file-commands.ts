@@ -97,13 +97,14 @@ export const FILE_COMMANDS: Readonly<Record<string, GuestCommand>> = {
   grep: async (args, context) => {
     const isQuiet = args.some((arg) => /^-\w*q/.test(arg));
     const isFixed = args.some((arg) => /^-\w*F/.test(arg));
+    const isInverted = args.some((arg) => /^-\w*v/.test(arg));
     const [pattern = '', ...files] = args.filter((arg) => !arg.startsWith('-'));
     const text =
       files.length === 0
         ? await context.input.all()
         : files.map((file) => context.os.read(at(context, file)) ?? '').join('');
-    const found = linesOf(text).filter((line) =>
-      isFixed ? line.includes(pattern) : new RegExp(pattern).test(line),
+    const found = linesOf(text).filter(
+      (line) => isInverted !== (isFixed ? line.includes(pattern) : new RegExp(pattern).test(line)),
     );
     return said(isQuiet ? '' : joinLines(found), found.length > 0 ? 0 : 1);
   },

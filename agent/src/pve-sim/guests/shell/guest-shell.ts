@@ -86,14 +86,17 @@ class ScriptRun {
     let stdout = '';
     let stderr = '';
     try {
-      for (const pipeline of parseScript(script)) {
+      const pipelines = parseScript(script);
+      for (const [index, pipeline] of pipelines.entries()) {
         if (pipeline.when === 'success' && this.#status !== 0) continue;
         if (pipeline.when === 'failure' && this.#status === 0) continue;
         const result = await this.#pipeline(pipeline, input);
         stdout += result.stdout;
         stderr += result.stderr;
         this.#status = pipeline.negated ? Number(result.exitCode === 0) : result.exitCode;
-        if (result.exitCode !== 0 && this.#stopsOnError && pipeline.when !== 'failure') break;
+        // Only the last of a list of && and || ends a script that stops at errors.
+        const isLast = (pipelines[index + 1]?.when ?? 'always') === 'always';
+        if (result.exitCode !== 0 && this.#stopsOnError && isLast) break;
       }
     } catch (error) {
       if (error instanceof ExitRequest) return { exitCode: error.exitCode, stdout, stderr };
@@ -221,15 +224,21 @@ class ScriptRun {
       const value =
         part.kind === 'variable'
           ? this.#variable(part.name)
-          : (
-              await new ScriptRun(this.#shell, this.#user).script(part.script, ShellInput.of(''))
-            ).stdout.replace(/\n+$/, '');
+          : (await this.#subshell().script(part.script, ShellInput.of(''))).stdout.replace(/\n+$/, '');
       if (part.quoted) mayVanish = false;
       else splits = splits || /\s/.test(value);
       text += value;
     }
     if (splits) return text.split(/\s+/).filter((each) => each !== '');
     return text === '' && mayVanish ? [] : [text];
+  }
+
+  /** What `$( … )` runs in: it knows our variables and changes none. */
+  #subshell(): ScriptRun {
+    const inner = new ScriptRun(this.#shell, this.#user);
+    for (const [name, value] of this.#variables) inner.#variables.set(name, value);
+    inner.#cwd = this.#cwd;
+    return inner;
   }
 
   #variable(name: string): string {
