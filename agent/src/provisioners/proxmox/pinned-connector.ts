@@ -7,9 +7,6 @@ import type { TLSSocket } from 'node:tls';
 import { buildConnector } from 'undici';
 import { AppError } from '@dc/shared/errors';
 
-/** `AB:CD:…`, 32 bytes in upper-case hex, as `openssl x509 -fingerprint -sha256` prints it. */
-export const FINGERPRINT_PATTERN = '^([0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}$';
-
 /**
  * A connector that lets only those certificates through. `pins` is asked at each connection, so that a renewed
  * certificate can be followed. Any other certificate fails with PROVISIONER_CERTIFICATE_CHANGED.

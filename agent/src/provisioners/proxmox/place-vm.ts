@@ -3,6 +3,7 @@ import { AppError } from '@dc/shared/errors';
 import type { InstanceSpec } from '../provisioner.ts';
 import type { ProxmoxSettings } from './proxmox-options.ts';
 import type { PveResource, PveResources, PveVm, VmConfig } from './pve-cluster.ts';
+import { missingPrivilege } from './translate-refusal.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
@@ -29,6 +30,8 @@ export function placesFor(
   const online = named.filter(({ node }) => nodeOf(node, resources)?.status === 'online');
   if (online.length === 0)
     throw new AppError('PROVISIONER_UNAVAILABLE', 'The nodes with the template do not answer.');
+  const silent = online.find(({ node }) => nodeOf(node, resources)?.maxmem === undefined);
+  if (silent !== undefined) throw missingPrivilege(`/nodes/${silent.node}`, 'Sys.Audit');
   const ranked = online
     .map((template) => ({
       template,

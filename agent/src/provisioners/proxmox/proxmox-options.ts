@@ -6,6 +6,7 @@ import type { FieldProblem } from '@dc/shared/errors';
 const VMID_MAX = 999_999_999;
 const Vmid = (description: string) => Type.Integer({ minimum: 100, maximum: VMID_MAX, description });
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+/** 32 bytes in hex with colons, as `openssl x509 -fingerprint -sha256` prints them. */
 const FINGERPRINT = '^([0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}$';
 
 /** The options as they stand in the TOML file. */
