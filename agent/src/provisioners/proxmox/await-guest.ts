@@ -14,7 +14,7 @@ import { ipv4Number, type Network } from './proxmox-options.ts';
 
 const LOOK_FIRST_MS = 50;
 const LOOK_MAX_MS = 1_000;
-/** The agent of a guest whose SSH server answers is up within this, or missing. */
+/** The agent of a guest whose SSH server answers is up within this, or within a quarter of the time, or missing. */
 const AGENT_PATIENCE_MS = 15_000;
 
 export interface GuestWait {
@@ -26,6 +26,8 @@ export interface GuestWait {
   readonly timeoutMs: number;
   /** The kernel's table of neighbours; `/proc/net/arp`. */
   readonly neighboursFile: string;
+  /** Throws where the guest has what only another one may have. Clones that share a machine-id share an address. */
+  readonly assertOwn: (seen: { readonly hostKey: string | null; readonly machineId: string | null }) => void;
 }
 
 interface Seen {
@@ -42,13 +44,19 @@ export async function awaitGuest(place: GuestPlace, mac: string, wait: GuestWait
   let sshSince: number | null = null;
   for (let pauseMs = LOOK_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, LOOK_MAX_MS)) {
     const inside = await lookInside(place, mac, wait, seen);
+    wait.assertOwn(inside);
     const host = inside.host ?? (await neighbourOf(mac, wait));
     if (host !== null) seen.address = host;
     const shown = host === null ? null : await shownHostKey(host, wait, seen);
     if (host !== null && shown !== null) {
       sshSince ??= clock.monotonic();
       const access = judge(
-        { host, shown, inside, isPatient: clock.monotonic() - sshSince < AGENT_PATIENCE_MS },
+        {
+          host,
+          shown,
+          inside,
+          isPatient: clock.monotonic() - sshSince < Math.min(AGENT_PATIENCE_MS, timeoutMs / 4),
+        },
         seen,
       );
       if (access !== null) return access;

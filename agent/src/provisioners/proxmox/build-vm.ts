@@ -3,7 +3,7 @@
  * one before has left, so that all of them can be done again.
  */
 import { sleep, type Clock } from '@dc/shared/clock';
-import { AppError } from '@dc/shared/errors';
+import { AppError, isAppError } from '@dc/shared/errors';
 import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
 import type { CreateRequest } from '../provisioner.ts';
 import { awaitTask } from './await-task.ts';
@@ -23,6 +23,8 @@ const TASK_TIMEOUT_MS = 5 * 60_000;
 /** Right after a clone, storages on a network do not know the new disk for a moment. */
 const RESIZE_TRIES = 5;
 const RESIZE_PAUSE_MS = 1_000;
+/** A start or a stop whose answer was lost has shown its effect by then. */
+const LOST_ANSWER_MS = 30_000;
 
 export interface BuildParts {
   readonly cluster: PveCluster;
@@ -173,10 +175,34 @@ export async function switchPower(
     if (signal.aborted) throw error;
     failure = error; // Thrown below, unless the VM does what was wanted all the same.
   }
-  if ((await cluster.power(node, vmid, signal)) === wanted) return;
+  if (
+    await becomes(
+      { cluster, clock },
+      { node, vmid, wanted, waitMs: isLost(failure) ? LOST_ANSWER_MS : 0 },
+      signal,
+    )
+  )
+    return;
   throw failure === undefined
     ? new AppError('PROVISIONER_FAILED', `The VM is not ${wanted} although its task has ended well.`)
     : translateRefusal(failure);
+}
+
+/** No answer of the node itself: what was asked for may be under way. */
+const isLost = (failure: unknown): boolean =>
+  isAppError(failure, 'PROVISIONER_UNAVAILABLE') || (failure instanceof PveRefusal && failure.status >= 595);
+
+async function becomes(
+  { cluster, clock }: Pick<BuildParts, 'cluster' | 'clock'>,
+  { node, vmid, wanted, waitMs }: { node: string; vmid: number; wanted: string; waitMs: number },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const begun = clock.monotonic();
+  for (;;) {
+    if ((await cluster.power(node, vmid, signal)) === wanted) return true;
+    if (clock.monotonic() - begun >= waitMs) return false;
+    await pause(clock, 250, signal);
+  }
 }
 
 export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {

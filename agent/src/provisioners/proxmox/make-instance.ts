@@ -24,7 +24,7 @@ export interface MakeParts extends BuildParts {
   readonly finder: VmFinder;
   readonly sealSecret: Uint8Array;
   /** How guests are waited for, but for the signal. */
-  readonly guestWait: Omit<GuestWait, 'signal'>;
+  readonly guestWait: Omit<GuestWait, 'signal' | 'assertOwn'>;
 }
 
 /** Answers the instance of the contract, making it where there is none. Errors of Proxmox come as they are. */
@@ -71,6 +71,13 @@ async function takeUp(
     );
   const found = await whenUnlocked(parts, vmid, signal);
   const { contractId } = request;
+  if (found.notes === null && claim?.phase === 'cloning' && claim.upid === null) {
+    store.free(vmid);
+    throw new AppError(
+      'PROVISIONER_UNAVAILABLE',
+      `Somebody else cloned to the VMID ${vmid}; the next attempt takes another.`,
+    );
+  }
   assertSealed(found.notes ?? { seal: null, contractId }, request.seal, sealSecret);
   if (claim?.contractId === contractId) return { ...claim, node: found.node };
   if (claim !== null) store.free(vmid);
@@ -243,16 +250,19 @@ export async function awaitLogin(
 ): Promise<void> {
   const mac = macOf((await cluster.config(node, vmid, signal))['net0']);
   if (mac === null) throw new AppError('PROVISIONER_FAILED', 'The VM has no network card net0.');
-  const access = await awaitGuest({ node, vmid }, mac, { ...guestWait, signal });
   const others = store.all().filter((each) => each.vmid !== vmid);
-  for (const other of others) {
-    const shared = sharedWith(access, other.access);
-    if (shared !== null)
+  const assertOwn = (seen: Pick<GuestAccess, 'machineId'> & { hostKey: string | null }): void => {
+    for (const other of others) {
+      const shared = sharedWith(seen, other.access);
+      if (shared === null) continue;
       throw new AppError('PROVISIONER_FAILED', `The VMs ${vmid} and ${other.vmid} share ${shared}.`, {
         remedy:
           'Empty /etc/machine-id and remove /etc/ssh/ssh_host_* in the template: dc-agent setup proxmox builds it so.',
       });
-  }
+    }
+  };
+  const access = await awaitGuest({ node, vmid }, mac, { ...guestWait, signal, assertOwn });
+  assertOwn(access);
   if (before !== null && before.hostKey !== access.hostKey)
     throw new AppError('PROVISIONER_FAILED', `The VM ${vmid} shows another SSH host key than before.`, {
       remedy: 'If the renter changed it, that is their right; nothing was done to the VM.',
@@ -260,7 +270,10 @@ export async function awaitLogin(
   store.noteReady(vmid, access);
 }
 
-function sharedWith(access: GuestAccess, other: GuestAccess | null): string | null {
+function sharedWith(
+  access: Pick<GuestAccess, 'machineId'> & { hostKey: string | null },
+  other: GuestAccess | null,
+): string | null {
   if (other === null) return null;
   if (access.hostKey === other.hostKey) return 'an SSH host key';
   if (access.machineId !== null && access.machineId === other.machineId) return 'a machine-id';

@@ -85,6 +85,12 @@ export const ProxmoxOptionsSchema = Type.Object(
         description: 'How long a guest may take to its first login. Default 300.',
       }),
     ),
+    neighbours_file: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'The table of the addresses that this machine has seen. Default /proc/net/arp.',
+      }),
+    ),
     capacity: Type.Optional(
       Type.Object(
         {
@@ -125,6 +131,7 @@ export interface ProxmoxSettings {
   readonly sshPort: number;
   readonly networks: readonly Network[] | null;
   readonly readyTimeoutMs: number;
+  readonly neighboursFile: string;
   readonly capacity: {
     readonly cpu: number | null;
     readonly instances: number | null;
@@ -163,6 +170,7 @@ export function proxmoxSettingsOf(options: ProxmoxOptions): ProxmoxSettings {
     user: options.user ?? 'renter',
     sshPort: options.ssh_port ?? 22,
     networks: options.guest_networks?.flatMap((text) => parseNetwork(text) ?? []) ?? null,
+    neighboursFile: options.neighbours_file ?? '/proc/net/arp',
     readyTimeoutMs: (options.ready_timeout_s ?? 300) * 1_000,
     capacity: {
       cpu: capacity.cpu ?? null,

@@ -1,7 +1,7 @@
 /** Whole lives with a token that may do no more than it must, on each version; and what each lack comes to. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { isAppError } from '@dc/shared/errors';
-import { ProxmoxFixture, TEMPLATE, VMID_FIRST, type FixtureOptions } from './testing/proxmox-fixture.ts';
+import { POOL, ProxmoxFixture, VMID_FIRST, type FixtureOptions } from './testing/proxmox-fixture.ts';
 import type { ProxmoxProvisioner } from './proxmox-provisioner.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
@@ -24,39 +24,9 @@ async function newDriver(
   return driver;
 }
 
-const POOL = 'dc';
-const CONFIG = ['Disk', 'CPU', 'Memory', 'Network', 'Options', 'Cloudinit', 'CDROM', 'HWType'];
-
-/** What the driver needs, as path → privileges. */
-function needs(major: number): [string, string[]][] {
-  const agent = major < 9 ? ['VM.Monitor'] : ['VM.GuestAgent.Audit', 'VM.GuestAgent.Unrestricted'];
-  return [
-    ['/', ['Sys.Audit']],
-    [
-      `/pool/${POOL}`,
-      ['VM.Allocate', 'VM.Audit', 'VM.PowerMgmt', ...CONFIG.map((name) => `VM.Config.${name}`), ...agent],
-    ],
-    [`/vms/${TEMPLATE}`, ['VM.Audit', 'VM.Clone']],
-    ['/storage/local-lvm', ['Datastore.Audit', 'Datastore.AllocateSpace']],
-    ...(major < 8 ? [] : [['/sdn/zones/localnetwork/vmbr0', ['SDN.Use']] as [string, string[]]]),
-  ];
-}
-
-/** A driver whose token has what it needs, less one privilege. */
-async function withToken(
-  version: string,
-  without?: string,
-): Promise<{ fixture: ProxmoxFixture; driver: ProxmoxProvisioner }> {
+async function withToken(version: string): Promise<{ fixture: ProxmoxFixture; driver: ProxmoxProvisioner }> {
   const fixture = await newFixture({ version, driver: { pool: POOL } });
-  const { control } = fixture.simulator;
-  control.cluster.pools.set(POOL, { comment: '', storages: new Set() });
-  const user = control.addToken('dc@pve', 'agent');
-  const holder = user.split('=')[0]!;
-  for (const [path, privileges] of needs(Number.parseInt(version, 10))) {
-    const left = privileges.filter((each) => `${path} ${each}` !== without);
-    for (const who of [holder, 'dc@pve']) control.allow(who, path, left);
-  }
-  await fixture.writeToken(user);
+  await fixture.useLeastPrivileges();
   return { fixture, driver: await newDriver(fixture) };
 }
 

@@ -85,8 +85,8 @@ export class ProxmoxProvisioner implements Provisioner {
     const cluster = new PveCluster(client);
     const agent = new GuestAgent(cluster, clock);
     const finder = new VmFinder({ cluster, store, settings, clock, sealSecret });
-    const { sshPort, networks, readyTimeoutMs: timeoutMs } = settings;
-    const guestWait = { agent, clock, sshPort, networks, timeoutMs, neighboursFile: '/proc/net/arp' };
+    const { sshPort, networks, neighboursFile, readyTimeoutMs: timeoutMs } = settings;
+    const guestWait = { agent, clock, sshPort, networks, timeoutMs, neighboursFile };
     const governor = new StorageGovernor();
     return new ProxmoxProvisioner(
       { cluster, store, governor, settings, clock, finder, sealSecret, guestWait },

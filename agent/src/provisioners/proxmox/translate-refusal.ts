@@ -40,7 +40,7 @@ const MEANINGS: readonly Meaning[] = [
     detail: 'Proxmox waited too long for a lock.',
   },
   {
-    when: /no space left|not enough free space|insufficient free space|out of space|storage is full|exceeds? .*free|usage exceeds/i,
+    when: /no space left|out of (?:data |metadata )?space|free space in thin pool|insufficient free space|not enough free space|storage is full|exceeds? .*free|usage exceeds/i,
     code: 'PROVISIONER_EXHAUSTED',
     detail: 'The storage has no room left.',
   },

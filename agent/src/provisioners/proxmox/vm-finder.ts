@@ -182,7 +182,7 @@ export class VmFinder {
   #toInstance({ vmid, node, lock, tags }: VmLine, notes: VmNotes | null, power: Power): Instance {
     const { store, sealSecret } = this.#parts;
     const claim = store.ofVmid(vmid);
-    const about = notes ?? claim;
+    const about = notes ?? (claim !== null && isOfClaim(claim, lock) ? claim : null);
     const seal = notes === null ? null : validSeal(notes, sealSecret);
     const problem = problemOf({ vmid, node, lock, tags }, seal, claim);
     return {
@@ -226,6 +226,10 @@ export class VmFinder {
     return problems;
   }
 }
+
+/** Whether a VM without notes may be the one that was claimed: its clone has begun, for all that we know. */
+const isOfClaim = ({ upid, phase }: Claim, lock: string | undefined): boolean =>
+  upid !== null || phase === 'ready' || lock === 'clone';
 
 /** Whether VMs of the pool, or all of them, are shown to us. */
 export function mayAudit(permissions: Permissions, pool: string | null): boolean {

@@ -18,6 +18,9 @@ import { ProxmoxProvisioner } from '../proxmox-provisioner.ts';
 import { sealTag } from '../seal-tag.ts';
 
 export const TEMPLATE = 9_000;
+/** The pool of `useLeastPrivileges`. */
+export const POOL = 'dc';
+const CONFIG = ['Disk', 'CPU', 'Memory', 'Network', 'Options', 'Cloudinit', 'CDROM', 'HWType'];
 export const VMID_FIRST = 20_000;
 const GUEST_SSH_PORT = 2_222;
 
@@ -75,6 +78,18 @@ export class ProxmoxFixture {
   async writeToken(token: string, mode = 0o600): Promise<void> {
     await writeFile(this.tokenFile, `${token}\n`);
     await chmod(this.tokenFile, mode);
+  }
+
+  /** Another token: one that has what the driver needs, less one privilege (`/ Sys.Audit`), and sees only its pool. */
+  async useLeastPrivileges(without?: string): Promise<void> {
+    const { control } = this.simulator;
+    control.cluster.pools.set(POOL, { comment: '', storages: new Set() });
+    const token = control.addToken('dc@pve', 'agent');
+    for (const [path, privileges] of needs(control.cluster.version.major)) {
+      const left = privileges.filter((each) => `${path} ${each}` !== without);
+      for (const holder of [token.split('=')[0]!, 'dc@pve']) control.allow(holder, path, left);
+    }
+    await this.writeToken(token);
   }
 
   open(options: Partial<ProxmoxOptions> = {}): Promise<ProxmoxProvisioner> {
@@ -151,6 +166,19 @@ export class ProxmoxFixture {
     await this.simulator.close();
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** What the driver needs, as path → privileges. */
+export function needs(major: number): [path: string, privileges: string[]][] {
+  const agent = major < 9 ? ['VM.Monitor'] : ['VM.GuestAgent.Audit', 'VM.GuestAgent.Unrestricted'];
+  const config = CONFIG.map((name) => `VM.Config.${name}`);
+  return [
+    ['/', ['Sys.Audit']],
+    [`/pool/${POOL}`, ['VM.Allocate', 'VM.Audit', 'VM.PowerMgmt', ...config, ...agent]],
+    [`/vms/${TEMPLATE}`, ['VM.Audit', 'VM.Clone']],
+    ['/storage/local-lvm', ['Datastore.Audit', 'Datastore.AllocateSpace']],
+    ...(major < 8 ? [] : [['/sdn/zones/localnetwork/vmbr0', ['SDN.Use']] as [string, string[]]]),
+  ];
 }
 
 /** The id that a handle on this VM has, by what stands in its description. */
