@@ -243,6 +243,10 @@ describe('A restored older backup', { timeout: 60_000 }, () => {
     await resolveSafeMode(market.coordinator.context, { withoutSilent: false });
     const contract = await findContract(market.coordinator.context.db.read, pending.id);
     expect(contract).toMatchObject({ epoch: 1, agent_key: market.agent.key.publicKey });
+    // Nobody else gets what that agent may have built (I4).
+    const other = await addAgent(market, 'other');
+    await other.beat();
+    expect(await other.lease()).toEqual([]);
     await market.agent.beat();
     const leases = await market.agent.lease();
     expect(leases).toContainEqual(expect.objectContaining({ contract_id: pending.id, epoch: 2 }));
