@@ -357,7 +357,7 @@ describe('every package has a reason', () => {
   });
 
   it('is seen to catch a workspace with too many', () => {
-    const dependencies = { a: '1', b: '1', c: '1' };
+    const dependencies = { a: '1', b: '1', c: '1', d: '1' };
     expect(tooManyDependencies([{ name: '@dc/shared', dependencies }])).toHaveLength(1);
     expect(tooManyDependencies([{ name: '@dc/agent', dependencies }])).toEqual([]);
     expect(tooManyDependencies([{ name: 'root', dependencies }])).toHaveLength(1);

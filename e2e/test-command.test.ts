@@ -18,8 +18,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LANES } from '../scripts/lanes.ts';
 
 const REPOSITORY = path.dirname(import.meta.dirname);
+/** The programs of the system that lanes ask for. */
+const NEEDED = new Set(LANES.flatMap(({ needs }) => needs.map(({ program }) => program)));
 const CHECKS = ['prettier', 'tsc', 'eslint', 'knip'];
 
 let folder: string;
@@ -31,7 +34,7 @@ beforeEach(() => {
   writeFileSync(path.join(folder, 'scripts', 'generate-docs.ts'), '');
   for (const check of CHECKS) ours(check, 'exit 0');
   ours('vitest', vitest('passed passed'));
-  for (const program of ['ssh', 'chromium']) system(program, 'exit 0');
+  for (const name of NEEDED) system(name, 'exit 0');
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -75,9 +78,10 @@ describe('npm test', () => {
       '━━ check ━━',
       '━━ unit ━━',
       '━━ e2e ━━',
+      '━━ machines ━━',
       '━━ browser ━━',
     ]);
-    expect(lines.at(-1)).toBe('11 passed, 0 failed');
+    expect(lines.at(-1)).toBe('13 passed, 0 failed');
     expect(code).toBe(0);
   });
 
@@ -85,7 +89,7 @@ describe('npm test', () => {
     ours('eslint', 'echo "a.ts: not like this"; exit 1');
     const { code, lines } = npmTest();
     expect(lines).toContain('a.ts: not like this');
-    expect(lines.at(-1)).toBe('10 passed, 1 failed');
+    expect(lines.at(-1)).toBe('12 passed, 1 failed');
     expect(code).toBe(1);
   });
 
@@ -119,13 +123,14 @@ describe('npm test', () => {
   it('hands file names and options to vitest', () => {
     const { lines } = npmTest(['agent/src/journal', '-t', 'crash']);
     const asked = lines.filter((line) => line.startsWith('vitest was asked:'));
-    expect(asked).toHaveLength(3);
+    expect(asked).toHaveLength(4);
     for (const line of asked) expect(line).toMatch(/--passWithNoTests agent\/src\/journal -t crash$/);
   });
 });
 
 describe('a signal', () => {
   it('ends what is running, and leaves nothing behind', async () => {
+    const programs = readdirSync(path.join(folder, 'system'));
     ours('vitest', 'trap "echo > ended; exit 1" TERM; echo vitest runs; while :; do sleep 0.1; done');
     system('sleep', 'exec /bin/sleep "$@"');
     const child = spawn(process.execPath, [path.join(folder, 'scripts', 'test.ts'), '--lane', 'unit'], {
@@ -137,7 +142,7 @@ describe('a signal', () => {
     const [code] = (await once(child, 'exit')) as [number | null];
     expect(code).toBe(143);
     while (!existsSync(path.join(folder, 'ended'))) await pause(20);
-    expect(readdirSync(path.join(folder, 'system')).sort()).toEqual(['chromium', 'sleep', 'ssh']);
+    expect(readdirSync(path.join(folder, 'system')).sort()).toEqual([...programs, 'sleep'].sort());
   });
 });
 

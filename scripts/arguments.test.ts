@@ -1,5 +1,6 @@
 /** The arguments of `npm test`. */
 import { describe, expect, it } from 'vitest';
+import { QEMU_NEEDS } from '../agent/src/pve-sim/qemu/qemu-needs.ts';
 import { parseArguments } from './arguments.ts';
 import { LANES, missingNeeds } from './lanes.ts';
 
@@ -38,5 +39,12 @@ describe('missingNeeds', () => {
     ];
     expect(missingNeeds(needs, '/bin:/usr/bin').map(({ program }) => program)).toEqual(['no-such-program']);
     expect(missingNeeds(needs, '')).toEqual(needs);
+  });
+});
+
+describe('the lane with real machines', () => {
+  it('has what they need installed', () => {
+    const { needs } = LANES.find(({ name }) => name === 'machines')!;
+    expect(needs).toEqual(expect.arrayContaining([...QEMU_NEEDS]));
   });
 });

@@ -3,13 +3,10 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { QEMU_NEEDS } from '../agent/src/pve-sim/qemu/qemu-needs.ts';
 
 /** A program of the system that a lane needs, and the Debian package that brings it. */
 export interface Need {
   readonly program: string;
-  /** Where a thing is that is no program, as a library of another language. */
-  readonly file?: string;
   readonly debianPackage: string;
 }
 
@@ -25,12 +22,22 @@ export type Lane = { readonly name: string; readonly needs: readonly Need[] } & 
 );
 
 const SSH: Need = { program: 'ssh', debianPackage: 'openssh-client' };
-/** A client of Proxmox VE's API that is not ours, and what it speaks HTTP with. */
-const PROXMOXER: readonly Need[] = ['proxmoxer', 'requests'].map((program) => ({
-  program,
-  file: `/usr/lib/python3/dist-packages/${program}`,
-  debianPackage: `python3-${program}`,
+/** A client of Proxmox VE's API that is not ours, and what it speaks HTTP with: libraries, found beside the programs. */
+const PROXMOXER: readonly Need[] = ['proxmoxer', 'requests'].map((name) => ({
+  program: `../lib/python3/dist-packages/${name}`,
+  debianPackage: `python3-${name}`,
 }));
+/** What builds and runs real virtual machines: as agent/src/pve-sim/qemu/qemu-needs.ts has it. */
+const QEMU: readonly Need[] = [
+  { program: 'qemu-system-x86_64', debianPackage: 'qemu-system-x86' },
+  { program: 'qemu-img', debianPackage: 'qemu-utils' },
+  { program: 'genisoimage', debianPackage: 'genisoimage' },
+  { program: 'debootstrap', debianPackage: 'debootstrap' },
+  { program: 'busybox', debianPackage: 'busybox-static' },
+  { program: 'cpio', debianPackage: 'cpio' },
+  { program: 'mkfs.ext4', debianPackage: 'e2fsprogs' },
+  { program: 'depmod', debianPackage: 'kmod' },
+];
 const CHROMIUM: Need = { program: 'chromium', debianPackage: 'chromium' };
 
 /** Every lane, in the order in which they run: the quick ones first. */
@@ -48,15 +55,12 @@ export const LANES: readonly Lane[] = [
   },
   { name: 'unit', needs: [], project: 'unit' },
   { name: 'e2e', needs: [SSH], project: 'e2e' },
-  { name: 'machines', needs: [SSH, ...PROXMOXER, ...QEMU_NEEDS], project: 'machines' },
+  { name: 'machines', needs: [SSH, ...PROXMOXER, ...QEMU], project: 'machines' },
   { name: 'browser', needs: [SSH, CHROMIUM], project: 'browser' },
 ];
 
 /** The needs that this machine does not meet. */
 export function missingNeeds(needs: readonly Need[], searchPath: string): Need[] {
   const folders = searchPath.split(path.delimiter).filter((folder) => folder !== '');
-  return needs.filter(({ program, file }) => {
-    const places = file === undefined ? folders.map((folder) => path.join(folder, program)) : [file];
-    return !places.some((place) => existsSync(place));
-  });
+  return needs.filter(({ program }) => !folders.some((folder) => existsSync(path.join(folder, program))));
 }

@@ -14,9 +14,8 @@ import { records } from './records.ts';
 import { rentals } from './rentals.ts';
 import { slowBackend } from './slow-backend.ts';
 import { start } from './start.ts';
-import { webhooks } from './webhooks.ts';
 
-const BENCHES: readonly Bench[] = [rentals, slowBackend, records, agents, start, page, money, webhooks, idle];
+const BENCHES: readonly Bench[] = [rentals, slowBackend, records, agents, start, page, money, idle];
 
 const USAGE = `Usage: npm run bench -- [NAME…] [--json]
 

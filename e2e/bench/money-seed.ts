@@ -58,7 +58,8 @@ export function seedMoney(
 export function makeDue(file: string, isDue: boolean): void {
   const db = new BetterSqlite3(file, { timeout: 10_000 });
   if (isDue) {
-    db.exec(`update earnings set due_at = 0 where due_at is not null`);
+    const active = `select id from contracts where state = 'active'`;
+    db.exec(`update earnings set due_at = 0 where contract_id in (${active})`);
     db.exec(`update outbox set not_before_at = 0 where topic = 'every:releases'`);
   } else db.exec(`update earnings set due_at = 9007199254740991 where due_at is not null`);
   db.close();

@@ -1,6 +1,6 @@
 /**
  * What the books cost when there are many: `admin ledger verify` over a million postings, a statement over a hundred
- * thousand releases, and a release run over fifty thousand contracts while people rent.
+ * thousand releases, a release run over fifty thousand contracts while people rent, and webhooks (webhooks.ts).
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -16,6 +16,7 @@ import { makeSshIdentity } from '../ssh-login.ts';
 import { freePort, type Bench } from './bench.ts';
 import { figure, median, percentile } from './figure.ts';
 import { countDue, makeDue, seedMoney } from './money-seed.ts';
+import { measureWebhooks } from './webhooks.ts';
 import { NO_RATE_LIMITS } from './without-limits.ts';
 
 const CONTRACTS = 100_000;
@@ -30,7 +31,7 @@ const RUN_MS_MAX = 180_000;
 
 export const money: Bench = {
   name: 'money',
-  about: 'ledger verify, statements, and a release run while people rent',
+  about: 'ledger verify, statements, a release run while people rent, and webhook deliveries',
   async run(run) {
     const dataDir = run.folder();
     const toml = NO_RATE_LIMITS;
@@ -65,6 +66,7 @@ export const money: Bench = {
       return Promise.resolve(countDue(file) === 0);
     }, RUN_MS_MAX);
     const quietP99 = percentile(quietMs, 0.99);
+    await system.stop();
     return [
       figure(`ledger verify: ${verified.said}`, 's', verified.ms / 1000, { target: { atMost: 20 } }),
       figure('statement over 100,000 releases, p50', 'ms', median(statementsMs), { target: { atMost: 200 } }),
@@ -82,6 +84,7 @@ export const money: Bench = {
         target: { atMost: 3 * quietP99 },
         floor: quietP99,
       }),
+      ...(await measureWebhooks(run)),
     ];
   },
 };

@@ -1,12 +1,12 @@
 /**
- * How many webhook deliveries a second one coordinator accepts, with SQLite: each is verified, kept under its id and
- * booked (a top-up that arrives), before it is answered. Half of them are then delivered once more.
+ * A part of the benchmark `money`: how many webhook deliveries a second one coordinator accepts, with SQLite. Each is
+ * verified, kept under its id and booked (a top-up that arrives) before it is answered; half come once more.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { startSystem } from '../start-system.ts';
-import { freePort, nextMessage, type Bench, type BenchRun } from './bench.ts';
+import { freePort, nextMessage, type BenchRun } from './bench.ts';
 import { figure, percentile, type Figure } from './figure.ts';
 import { readUsage } from './process-usage.ts';
 import { NO_RATE_LIMITS } from './without-limits.ts';
@@ -18,13 +18,7 @@ const SECRET = 'whsec_benchmark';
 const AMOUNT_E9S = 20_000_000_000n;
 const MINOR = 2000;
 
-export const webhooks: Bench = {
-  name: 'webhooks',
-  about: 'webhook deliveries of a payment provider a second, each booked before it is answered',
-  run: (run) => measureWebhooks(run),
-};
-
-/** The figures; also a part of `money`. */
+/** The figures: a part of the benchmark `money`. */
 export async function measureWebhooks(run: BenchRun): Promise<Figure[]> {
   const dataDir = run.folder();
   const port = await freePort();

@@ -19,7 +19,9 @@ describe('the simulation', () => {
       // Else it would prove little.
       expect(sum(({ lives }) => lives)).toBeGreaterThan(5 * SEEDS);
       const faults = new Set(results.flatMap((one) => Object.keys(one.faults)));
-      expect(faults.size).toBeGreaterThan(20);
+      expect(faults.size).toBeGreaterThan(25);
+      for (const rare of ['old backup', 'second daemon', 'torn write', 'database held'])
+        expect(faults).toContain(rare);
       expect(sum(({ givenUp }) => givenUp)).toBeLessThan(SEEDS / 10);
     },
     TIMEOUT_MS,

@@ -41,7 +41,7 @@ const [RENTALS_MIN, RENTALS_MAX] = [50, 100];
 const REST_MS_MAX = 25 * MINUTE_MS;
 const LEAPS_MAX = 8;
 /** How much of a whole run a small one is. */
-const SMALL = 0.25;
+const SMALL = 0.2;
 
 /** Runs one seed to its end. */
 export async function simulate({ seed, bug, isSmall }: SimulationOptions): Promise<SimulationResult> {

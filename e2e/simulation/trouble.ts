@@ -6,6 +6,7 @@ import type { Dice } from './dice.ts';
 import type { Link, Network } from './network.ts';
 import { instanceId } from '../../agent/src/provisioners/instance-id.ts';
 import type { MemoryFault, MemoryOperation } from '../../agent/src/provisioners/memory/memory-backend.ts';
+import type { WatchedBackend } from './watched-backend.ts';
 import type { World } from './world.ts';
 
 /** Everything that can be troubled. */
@@ -50,6 +51,7 @@ export class Trouble {
       [1, () => this.#holdDatabase()],
       [12, () => this.#troubleBackend()],
       [4, () => this.#takeBackendAway()],
+      [4, () => this.#loseBackendWhileMaking()],
       [3, () => this.#silenceSsh()],
       [3, () => this.#stopForAWhile()],
       [0.6, () => this.#putOldDisk()],
@@ -113,6 +115,7 @@ export class Trouble {
       agent.failingWritesPercent = 0;
       agent.sshAnswers = true;
       agent.parts.backend.isAway = false;
+      agent.parts.backend.onceMade = null;
       agent.setClock(0);
       for (const operation of OPERATIONS) while (agent.parts.backend.takeFault(operation) !== undefined);
       if (!agent.isGivenUp) void agent.start();
@@ -198,9 +201,19 @@ export class Trouble {
   }
 
   #takeBackendAway(): void {
-    const { world } = this.#scene;
+    this.#goAway(this.#agent().parts.backend, 'backend away');
+  }
+
+  /** It makes an instance, and is gone before it can say so. */
+  #loseBackendWhileMaking(): void {
     const { backend } = this.#agent().parts;
-    world.fault('backend away', backend.name);
+    backend.inject({ on: 'create', what: 'reply_lost' });
+    backend.onceMade = () => this.#goAway(backend, 'backend away after making');
+  }
+
+  #goAway(backend: WatchedBackend, kind: string): void {
+    const { world } = this.#scene;
+    world.fault(kind, backend.name);
     backend.isAway = true;
     world.time.schedule(this.#dice.between(2_000, 40_000), () => void (backend.isAway = false));
   }

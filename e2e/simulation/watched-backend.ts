@@ -50,12 +50,19 @@ export class WatchedBackend extends MemoryBackend {
     super(instancesMax);
     this.name = name;
     this.objects = new WatchedObjects();
-    this.objects.onSet = (object) => watcher.onMade(this, object);
+    this.objects.onSet = (object) => {
+      watcher.onMade(this, object);
+      if (this.foreign.has(object.id)) return;
+      this.onceMade?.();
+      this.onceMade = null;
+    };
     this.objects.onDelete = (object) => watcher.onGone(this, object);
   }
 
   /** Nothing at the backend answers. */
   isAway = false;
+  /** Called when the next instance is made. */
+  onceMade: (() => void) | null = null;
 
   override takeFault(operation: MemoryOperation): MemoryFault | undefined {
     return this.isAway ? { on: operation, what: 'error' } : super.takeFault(operation);

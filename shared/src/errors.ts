@@ -125,7 +125,7 @@ export const ERRORS = {
   ),
   COORDINATOR_SAFE_MODE: row(
     'unavailable',
-    'The coordinator acts on nothing now: its data may be older than what it has done.',
+    'The coordinator acts on nothing now: its data may not be the newest.',
     'Running instances go on. Try again when the operator has compared the data with what the agents know.',
   ),
 

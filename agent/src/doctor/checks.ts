@@ -152,7 +152,9 @@ function checkPinnedKeys({ clock }: DoctorParts, { config, status }: Findings): 
   const keys = status?.coordinator_keys ?? [];
   const good = keys.filter(({ ends_at }) => ends_at === null || Date.parse(ends_at) > clock.now());
   if (keys.length === 0) return `Orders are taken from ${config.coordinator.publicKeys.join(' and ')}.`;
-  const names = good.map(({ key, pinned_at }) => `${key}${pinned_at === null ? '' : ` (since ${pinned_at})`}`);
+  const names = good.map(
+    ({ key, pinned_at }) => `${key}${pinned_at === null ? '' : ` (since ${pinned_at})`}`,
+  );
   return `Orders are taken from ${names.join(' and ')}.`;
 }
 

@@ -83,7 +83,9 @@ export async function reportStats(reader: Reader): Promise<AdminReport> {
     lines.push(`needs attention: ${row.topic} ${row.key}, ${String(row.attempts)} attempts`);
   const safeMode = await findSafeMode(reader);
   if (safeMode !== null)
-    lines.push(`safe mode since ${toTimestamp(safeMode.entered_at)}: see dc-coordinator admin safe-mode status`);
+    lines.push(
+      `safe mode since ${toTimestamp(safeMode.entered_at)}: see dc-coordinator admin safe-mode status`,
+    );
   return { text: lines.join('\n'), isGood: stuck.length === 0 && safeMode === null };
 }
 

@@ -17,6 +17,7 @@ import { changeSpec, failChange } from '../credentials/credential-service.ts';
 import type { Transaction } from '../database/database.ts';
 import { agentName, type AgentPrincipal } from '../http/principal.ts';
 import { assertActing, enterSafeMode, type SafeModeCause } from '../safe-mode/safe-mode.ts';
+import { untilAgentsHeard } from '../safe-mode/await-agents.ts';
 import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 import { distrustCapacity } from './agent-capacity.ts';
 import { moveReservation } from './reservations.ts';
@@ -46,8 +47,9 @@ export async function leaseWork(
   for (const work of await listLeasable(trx, { agentKey: agent.publicKey, poolId: agent.poolId, now }, max)) {
     const contract = await findContract(trx, work.contract_id);
     if (contract === null) throw new Error(`work ${work.id} has no contract`);
-    // What it took just now may have been the last room.
     const isNew = work.kind === 'provision' && work.agent_key === null;
+    if (isNew && (await untilAgentsHeard(context, trx, contract, agent.publicKey)) > 0) continue;
+    // What it took just now may have been the last room.
     if (isNew && !(await moveReservation(trx, agent.publicKey, contract, now))) continue;
     if (work.kind === 'destroy' && readTombstone(context, contract, work.tombstone) === null) {
       await enterSafeMode(context, trx, forgedOrder(work));

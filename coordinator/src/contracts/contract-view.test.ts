@@ -26,7 +26,11 @@ const WHOLE = historyOf(
   ['active', 1000],
 );
 const view = (change: Partial<ContractRow>, history = WHOLE, now = MADE_AT + 2000) =>
-  composeContract(aContract(change), { history, refunded: 0n, refundIfCancelled: 50_000_000n, extensions: [] }, now);
+  composeContract(
+    aContract(change),
+    { history, refunded: 0n, refundIfCancelled: 50_000_000n, extensions: [] },
+    now,
+  );
 const stages = (change: Partial<ContractRow>, history: HistoryRow[]) =>
   view(change, history).stages.map(({ name, duration_ms }) => [name, duration_ms]);
 

@@ -33,17 +33,13 @@ export async function nextRows(
   topics: readonly string[],
   { until, limit }: { until: number; limit: number },
 ): Promise<WaitingRow[]> {
-  const rows = await reader
-    .selectFrom('outbox')
-    .select(['topic', 'key', 'not_before_at'])
-    .where('done_at', 'is', null)
-    .where('needs_attention_at', 'is', null)
-    .where('not_before_at', '<=', until)
-    // As an expression, so that the index on what waits is used: by topic all that was ever done would be read.
-    .where(sql`topic || ''`, 'in', topics)
-    .orderBy('not_before_at')
-    .limit(limit)
-    .execute();
+  // Plain SQL, because it is asked every second and after each job. The topic is an expression, so that the index on
+  // what waits is used: by topic all that was ever done would be read.
+  const { rows } = await sql<{ topic: string; key: string; not_before_at: number }>`
+    select topic, key, not_before_at from outbox
+    where done_at is null and needs_attention_at is null and not_before_at <= ${until}
+      and topic || '' in (${sql.join([...topics])})
+    order by not_before_at limit ${limit}`.execute(reader);
   return rows.map((row) => ({ topic: row.topic, key: row.key, notBeforeAt: row.not_before_at }));
 }
 

@@ -283,13 +283,27 @@ async function lose({ context, trx, row }: Case): Promise<void> {
         at: context.clock.now(),
       });
   }
-  if (contract === null || isTerminal(contract.state)) return;
+  if (contract === null) return;
+  if (row.held_from === 'refund_due') await giveUpRefunds(context, trx, contract);
+  if (isTerminal(contract.state)) return;
   const ended = await moveContract(context, trx, contract, {
     event: 'cancel',
     actor: 'system',
     reason: 'The dispute about its payment was lost: the payer’s bank has paid the money back.',
   });
   await settleAfterLoss(context, trx, ended);
+}
+
+/** What was to be refunded has been paid by the bank: where that is all of it, nobody sends it any more. */
+async function giveUpRefunds(context: Context, trx: Transaction, contract: ContractRow): Promise<void> {
+  const { refundDue } = await moneyOfContract(trx, contract.id, contract.currency);
+  if (refundDue.amountE9s > 0n) return;
+  await trx
+    .updateTable('refunds')
+    .set({ confirmed_at: context.clock.now() })
+    .where('contract_id', '=', contract.id)
+    .where('confirmed_at', 'is', null)
+    .execute();
 }
 
 /** What the provider itself got from this contract, less what earlier disputes took back. */

@@ -116,6 +116,17 @@ export async function followWithPayments(
   }
 }
 
+/** Longer than a bank takes. */
+const ON_ITS_WAY_MS_MAX = 21 * 24 * 60 * 60_000;
+
+/** Whether the contract was paid in a way that takes days, and the money has not come yet. */
+export async function isOnItsWay(reader: Reader, contractId: string, now: number): Promise<boolean> {
+  const payment = await findPayment(reader, keyOfContract(contractId));
+  // One that did not fit is not looked at any more.
+  if (payment?.state !== 'processing' || payment.look_at === null) return false;
+  return now - payment.created_at < ON_ITS_WAY_MS_MAX;
+}
+
 /** Where the contract (by its id) and its extensions (by theirs) can be paid, as far as they wait for that. */
 export async function findCheckoutUrls(
   reader: Reader,

@@ -5,6 +5,7 @@
 import { isAppError } from '@dc/shared/errors';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { nextTurn } from '../lib/system-clock.ts';
 import { bookEarnings, decideEarnings, type Decision } from './book-earning.ts';
 import { findDueEarnings, updateEarning, type EarningRow } from './earning-store.ts';
 import { settleDecided } from './settlement.ts';
@@ -12,14 +13,18 @@ import { settleDecided } from './settlement.ts';
 export const RELEASE_RUN_EVERY_MS = 60_000;
 /** A few milliseconds of the database's only writer: whoever rents meanwhile waits for one batch at most. */
 const BATCH = 25;
+const TURNS_BETWEEN = 5;
 /** Evidence that is late is looked for again after this, and so is a contract whose books do not fit. */
 const LOOK_AGAIN_MS = 900_000;
 
 /** Books all that is due; resolves with how many contracts were judged. Stops between two batches when aborted. */
 export async function releaseEarnings(context: Context, signal: AbortSignal): Promise<number> {
   let judged = 0;
-  for (let batch = BATCH; batch === BATCH && !signal.aborted; judged += batch)
+  for (let batch = BATCH; batch === BATCH && !signal.aborted; judged += batch) {
     batch = await releaseBatch(context);
+    // A request takes several turns of the event loop: each must not wait for a batch of its own.
+    for (let turn = 0; turn < TURNS_BETWEEN; turn += 1) await nextTurn();
+  }
   return judged;
 }
 

@@ -2,7 +2,7 @@ import Stripe from 'stripe';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { dumpDatabase } from '../testing/dump-database.ts';
 import { makeAccount } from '../testing/people.ts';
-import { look, moneyOf, reaches } from '../testing/rental.ts';
+import { contractBecomes, look, moneyOf, pass, reaches } from '../testing/rental.ts';
 import { openStripeMarket, PRICE, rentByStripe, type StripeMarket } from './stripe/testing/stripe-market.ts';
 import type { Session } from './stripe/testing/stripe-books.ts';
 import { assertBareSignature, assertTimedSignature } from './webhook-signature.ts';
@@ -156,6 +156,15 @@ describe('a webhook', () => {
     market.standIn.books.settle(good.session.id, 'paid');
     await reaches(market, good.id, 'accepted');
     expect(await moneyOf(market, good.id)).toMatchObject({ paid: PRICE });
+    const slow = await rentByStripe(market);
+    market.standIn.books.pay(slow.session.id, 'bank');
+    await market.coordinator.clock.advance(1_000);
+    // Days later: the place was kept.
+    for (let day = 0; day < 3; day += 1) await pass(market.coordinator, 86_400_000);
+    expect((await look(market, slow.id)).state).toBe('requested');
+    market.standIn.books.settle(slow.session.id, 'paid');
+    await contractBecomes(market, slow.id, ({ payment }) => payment.status === 'succeeded');
+    await market.agent.beat();
     const bad = await rentByStripe(market);
     market.standIn.books.pay(bad.session.id, 'bank');
     market.standIn.books.settle(bad.session.id, 'failed');

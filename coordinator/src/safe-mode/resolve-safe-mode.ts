@@ -94,6 +94,13 @@ async function bindContract(trx: Transaction, held: Held): Promise<void> {
   const contract = await findContract(trx, held.contract_id);
   if (contract === null || contract.epoch >= held.epoch || contract.agent_key === held.agent_key) return;
   await updateContract(trx, contract, { agent_key: held.agent_key });
+  // Its work too: that says who may take it.
+  await trx
+    .updateTable('work')
+    .set({ agent_key: held.agent_key })
+    .where('contract_id', '=', contract.id)
+    .where('state', 'in', ['open', 'leased'])
+    .execute();
 }
 
 async function raiseEpoch(trx: Transaction, held: Held): Promise<boolean> {

@@ -122,6 +122,34 @@ describe('A restored older backup', { timeout: 60_000 }, () => {
     expect(await isOn(market)).toBe(true);
   });
 
+  it('orders nothing anew before the agents have spoken: another one may have it', async () => {
+    const market = await openMarket();
+    const other = await addAgent(market, 'other');
+    const { id } = await rent(market);
+    await backUp(market);
+    const memory = newMemory();
+    expect((await takeOrder(market, memory)).contract_id).toBe(id);
+    await pass(market.coordinator, 1_000);
+    await restore(market, { keysToo: true });
+    other.coordinator = market.coordinator;
+    await other.beat();
+    expect(await other.lease()).toEqual([]);
+    await market.agent.beat({ held: memory.held });
+    expect(await isOn(market)).toBe(true);
+  });
+
+  it('that is none gives work to whoever asks, once all have spoken', async () => {
+    const market = await openMarket();
+    const other = await addAgent(market, 'other');
+    const { id } = await rent(market);
+    await pass(market.coordinator, 1_000);
+    await restart(market);
+    other.coordinator = market.coordinator;
+    expect(await other.lease()).toEqual([]);
+    await market.agent.beat();
+    expect((await other.leaseOne()).contract_id).toBe(id);
+  });
+
   it('sells, ends, orders and pays nothing until it is resolved, over restarts; everybody can see that', async () => {
     const { market, memory, early, pending } = await restoredMarket();
     await market.agent.beat({ held: memory.held });
@@ -243,6 +271,10 @@ describe('A restored older backup', { timeout: 60_000 }, () => {
     await resolveSafeMode(market.coordinator.context, { withoutSilent: false });
     const contract = await findContract(market.coordinator.context.db.read, pending.id);
     expect(contract).toMatchObject({ epoch: 1, agent_key: market.agent.key.publicKey });
+    // Nobody else gets what that agent may have built (I4).
+    const other = await addAgent(market, 'other');
+    await other.beat();
+    expect(await other.lease()).toEqual([]);
     await market.agent.beat();
     const leases = await market.agent.lease();
     expect(leases).toContainEqual(expect.objectContaining({ contract_id: pending.id, epoch: 2 }));

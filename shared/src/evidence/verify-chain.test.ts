@@ -121,7 +121,8 @@ describe('a file of 50 records and their checkpoints', () => {
         ]);
       }
     }
-  });
+    // Hundreds of files are verified whole; a busy machine takes its time.
+  }, 30_000);
 });
 
 describe('every byte of a short file', () => {

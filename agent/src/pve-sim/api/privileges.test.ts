@@ -91,6 +91,25 @@ describe('a rental with a token of its own', () => {
   });
 });
 
+describe('a clone that is being made', () => {
+  it('is in its pool only when it is done: until then, who has the pool alone does not see it', async () => {
+    const fixture = await fixtureWithout('');
+    const client = fixture.as(fixture.token);
+    const seen = async () => (await client.ok('GET', '/nodes/pve1/qemu')) as { vmid: number }[];
+    fixture.simulator.control.faults.add({ on: 'task', type: 'qmclone', delayMs: 200, times: 1 });
+    const upid = String(await client.ok('POST', '/nodes/pve1/qemu/9000/clone', { newid: '101', pool: 'dc' }));
+    const denied = { status: 403, reason: 'Permission check failed (/vms/101, VM.Audit)' };
+    expect(await client.call('GET', '/nodes/pve1/qemu/101/config')).toMatchObject(denied);
+    expect((await seen()).map(({ vmid }) => vmid)).toEqual([9000]);
+    expect(await client.ended(upid)).toBe('OK');
+    expect((await seen()).map(({ vmid }) => vmid)).toEqual([9000, 101]);
+    // What a crash leaves is in no pool, and so not theirs to see or remove.
+    fixture.simulator.control.faults.add({ on: 'task', type: 'qmclone', crash: true });
+    await client.task('POST', '/nodes/pve1/qemu/9000/clone', { newid: '102', pool: 'dc' });
+    expect((await client.call('GET', '/nodes/pve1/qemu/102/config')).status).toBe(403);
+  });
+});
+
 describe('lists', () => {
   it('are silently empty for a token that may see nothing', async () => {
     const { simulator, as } = await start();

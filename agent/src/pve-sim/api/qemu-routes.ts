@@ -250,12 +250,11 @@ function create(call: Call): string {
   if (!mayHere) throw new PveError(403, 'Permission check failed');
   if (pool !== undefined && !cluster.pools.has(pool)) throw PveError.failed(`pool '${pool}' does not exist`);
   const vm = new Vm(vmid, params.text('node'), cluster.clock.monotonic());
-  vm.pool = pool;
   const change = readConfigChange(params);
   checkConfigChange(vm, change);
   checkConfigPrivileges(call, vm, change, pool);
   checkStoragePrivileges(call, change);
-  return createVm(cluster, vm, change, authId);
+  return createVm(cluster, vm, change, { authId, pool });
 }
 
 function clone(call: Call): string {

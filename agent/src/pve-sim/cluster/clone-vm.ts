@@ -36,9 +36,8 @@ export function cloneVm(cluster: Cluster, source: Vm, request: CloneRequest): st
   const { newid } = request;
   if (cluster.vms.has(newid))
     throw PveError.failed(`unable to create VM ${newid}: config file already exists`);
-  const vm = new Vm(newid, plan.target, cluster.clock.monotonic());
+  const vm = new Vm(newid, source.node, cluster.clock.monotonic());
   vm.lock = 'clone';
-  vm.pool = request.pool;
   // Everything but the disks is there while it is made, so that whoever finds it half made knows what it is.
   vm.config = identify(cluster, source, request);
   cluster.vms.set(newid, vm);
@@ -100,7 +99,7 @@ interface CloneJob {
 }
 
 async function runClone(cluster: Cluster, job: CloneJob, run: TaskRun): Promise<void> {
-  const { source, vm, plan } = job;
+  const { source, vm, plan, request } = job;
   try {
     await taskTime(cluster, run, plan.full ? 'fullCloneMs' : 'linkedCloneMs');
     for (const [key, drive] of source.drives()) {
@@ -113,6 +112,9 @@ async function runClone(cluster: Cluster, job: CloneJob, run: TaskRun): Promise<
     throw PveError.failed(`clone failed: ${error instanceof Error ? error.message : String(error)}`);
   }
   vm.lock = undefined;
+  // Only now: until it is done, who has privileges through the pool alone does not see it.
+  vm.node = plan.target;
+  vm.pool = request.pool;
 }
 
 async function cloneDrive(

@@ -84,7 +84,10 @@ describe('a clone to another node', () => {
       status: 500,
       reason: expect.stringContaining("can't clone VM to node 'pve2'") as string,
     });
-    expect(await client.task('POST', '/nodes/pve1/qemu/9001/clone', to)).toBe('OK');
+    const upid = String(await client.ok('POST', '/nodes/pve1/qemu/9001/clone', to));
+    // Until it is done it is where its template is.
+    expect(await client.ok('GET', '/nodes/pve1/qemu/101/config')).toMatchObject({ lock: 'clone' });
+    expect(await client.ended(upid)).toBe('OK');
     expect(await client.ok('GET', '/nodes/pve2/qemu/101/status/current')).toMatchObject({
       status: 'stopped',
     });

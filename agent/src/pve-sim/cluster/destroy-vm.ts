@@ -8,8 +8,13 @@ import type { Vm } from './vm.ts';
 import { underVmLock } from './vm-lock.ts';
 import { diskName, removeVolume, volumeOf } from './volumes.ts';
 
-/** Begins to make a VM; answers the UPID. */
-export function createVm(cluster: Cluster, vm: Vm, change: ConfigChange, authId: string): string {
+/** Begins to make a VM; answers the UPID. It is in its pool when it is done. */
+export function createVm(
+  cluster: Cluster,
+  vm: Vm,
+  change: ConfigChange,
+  { authId, pool }: { readonly authId: string; readonly pool: string | undefined },
+): string {
   const { vmid, node } = vm;
   const taken = cluster.vms.get(vmid);
   if (taken !== undefined)
@@ -31,6 +36,7 @@ export function createVm(cluster: Cluster, vm: Vm, change: ConfigChange, authId:
     vm.config.set('smbios1', vm.config.get('smbios1') ?? `uuid=${cluster.newUuid()}`);
     vm.config.set('vmgenid', cluster.newUuid());
     vm.lock = undefined;
+    vm.pool = pool;
   });
 }
 

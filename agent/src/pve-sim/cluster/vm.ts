@@ -16,7 +16,8 @@ export interface Snapshot {
 
 export class Vm {
   readonly vmid: number;
-  readonly node: string;
+  /** A clone for another node is where its source is until it is done. */
+  node: string;
   /** Key → text, as the configuration file has it, without `lock`. */
   config = new Map<string, string>();
   /** What takes effect at the next start; null: to be removed. */

@@ -138,6 +138,29 @@ describe('a dispute', () => {
     await expectBooksAgree();
   });
 
+  it('before the instance is there, and lost, refunds nothing: the bank has done so', async () => {
+    market = await openStripeMarket({ stripe: { capture: 'at_once' } });
+    const { id, session } = await rentByStripe(market);
+    const intent = market.standIn.books.pay(session.id);
+    await reaches(market, id, 'accepted');
+    const dispute = market.standIn.books.dispute(intent.id);
+    await reaches(market, id, 'cancelled');
+    market.standIn.books.closeDispute(dispute.id, 'lost');
+    await contractBecomes(market, id, ({ payment }) => payment.status === 'disputed');
+    await pass(market.coordinator, 3_700_000);
+    await market.coordinator.clock.advance(5_000);
+    expect(market.standIn.books.refunds.size).toBe(0);
+    expect(await balance(accounts.disputeWithdrawn(dispute.id))).toBe(0n);
+    expect(await balance(accounts.refundDue(id))).toBe(0n);
+    const waiting = await market.coordinator.context.db.read
+      .selectFrom('refunds')
+      .select('key')
+      .where('confirmed_at', 'is', null)
+      .execute();
+    expect(waiting).toEqual([]);
+    await expectBooksAgree();
+  });
+
   it('that only asks (a warning) pauses the rental, and resumes it when it is closed', async () => {
     const { id, intentId } = await rentCaptured(market);
     const dispute = market.standIn.books.dispute(intentId, 'warning_needs_response');
