@@ -109,12 +109,14 @@ function denied(error: Error): AppError {
   const [, path, privileges] = DENIED.exec(error.message) ?? [];
   if (path === undefined || privileges === undefined)
     return new AppError('PROVISIONER_FAILED', 'The API token may not do this.', { cause: error });
-  return missingPrivilege(path, privileges.split('|')[0] ?? privileges, error);
+  return missingPrivilege(path, privileges, error);
 }
 
-/** The error for a privilege that the token lacks, with the commands that give it. */
-export function missingPrivilege(path: string, privilege: string, cause?: unknown): AppError {
-  return new AppError('PROVISIONER_FAILED', `The API token lacks ${privilege} on ${path}.`, {
+/** The error for a privilege that the token lacks (`A|B`: one of them), with the commands that give it. */
+export function missingPrivilege(path: string, privileges: string, cause?: unknown): AppError {
+  const [privilege = privileges] = privileges.split('|');
+  const detail = `The API token lacks ${privileges.replaceAll('|', ' or ')} on ${path}.`;
+  return new AppError('PROVISIONER_FAILED', detail, {
     remedy: `Add it to the token's role (pveum role modify ROLE --append --privs ${privilege}), or give the role there: pveum acl modify ${path} --tokens 'USER@REALM!NAME' --roles ROLE.`,
     cause,
   });
