@@ -6,7 +6,8 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { AUTHORIZED_KEYS_SCRIPT, authorizedKeysInput } from '../../guest-access/guest-scripts.ts';
-import { assertOwnRequest, assertSealed } from '../check-seal.ts';
+import { assertOwnRequest, assertSealed, validSeal } from '../check-seal.ts';
+import { instanceId } from '../instance-id.ts';
 import { KeyedMutex } from '../keyed-mutex.ts';
 import type {
   Absent,
@@ -222,8 +223,24 @@ export class ProxmoxProvisioner implements Provisioner {
     if (handle.driver !== this.kind || handle.version !== 1 || typeof vmid !== 'number')
       return { existence: 'unknown', reason: 'the handle was made by another driver' };
     const found = await this.#finder.find(vmid, signal);
-    if (found.existence === 'absent') this.#store.free(vmid);
-    return found;
+    if (found.existence === 'absent') {
+      const claim = this.#store.ofVmid(vmid);
+      // The VMID may be another contract's by now, whose VM is not there yet.
+      if (claim !== null && instanceId(claim.contractId, claim.token) === handle.id) this.#store.free(vmid);
+    }
+    if (found.existence !== 'present' || !this.#isAnotherOfOurs(found, handle)) return found;
+    return {
+      existence: 'absent',
+      evidence: `the VMID ${vmid} belongs to another contract of ours now, by its seal`,
+    };
+  }
+
+  #isAnotherOfOurs({ notes }: FoundVm, handle: Handle): boolean {
+    return (
+      notes !== null &&
+      validSeal(notes, this.#parts.sealSecret) !== null &&
+      instanceId(notes.contractId, notes.token) !== handle.id
+    );
   }
 
   /** Does something to a VM that carries the right seal, while nobody else here does anything to it. */
