@@ -17,6 +17,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{agent,coordinator,shared}/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+          // Ends what hangs, and nothing else: on a busy machine, writes that are flushed take their time.
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
           exclude,
         },
       },

@@ -45,13 +45,13 @@ const CONTRACT = readTable<ContractState, ContractEvent>(`
 `);
 
 const PAYMENT = readTable<PaymentState, PaymentEvent>(`
-                     succeed    fail    refund_part         refund_all  dispute
-  pending            succeeded  failed  -                   -           -
-  succeeded          -          -       partially_refunded  refunded    disputed
-  failed             succeeded  -       -                   -           -
-  partially_refunded -          -       partially_refunded  refunded    disputed
-  refunded           -          -       -                   -           disputed
-  disputed           -          -       -                   -           -
+                     succeed    fail    refund_part         refund_all  dispute   reinstate  reinstate_part
+  pending            succeeded  failed  -                   -           -         -          -
+  succeeded          -          -       partially_refunded  refunded    disputed  -          -
+  failed             succeeded  -       -                   -           -         -          -
+  partially_refunded -          -       partially_refunded  refunded    disputed  -          -
+  refunded           -          -       -                   -           disputed  -          -
+  disputed           -          -       -                   -           -         succeeded  partially_refunded
 `);
 
 const pairs = <S extends string, E extends string>(states: readonly S[], events: readonly E[]): [S, E][] =>
