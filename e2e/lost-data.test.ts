@@ -50,7 +50,7 @@ async function newRenter(system: SystemUnderTest): Promise<Renter> {
 }
 
 async function order({ client, identity }: Renter): Promise<WireContract> {
-  const { items } = await client.get<{ items: WireOffering[] }>('/api/v1/offerings?in_stock=true');
+  const { items } = await client.get<{ items: WireOffering[] }>('/api/v1/offerings');
   return client.post<WireContract>('/api/v1/contracts', {
     offering_id: items[0]?.id,
     duration_hours: 1,
