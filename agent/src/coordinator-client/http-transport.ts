@@ -8,8 +8,8 @@ import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError, isAppError } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
 import { signRequest } from '@dc/shared/signing/sign-request';
+import { untilAborted } from '@dc/shared/until-aborted';
 import { backoffMs } from '../lib/backoff.ts';
-import { untilAborted } from '../lib/until-aborted.ts';
 import { parseRetryAfter, refusalError } from './parse-answer.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;

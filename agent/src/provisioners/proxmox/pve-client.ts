@@ -8,7 +8,7 @@
 import { Agent } from 'undici';
 import type { Clock } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
-import { untilAborted } from '../../lib/until-aborted.ts';
+import { untilAborted } from '@dc/shared/until-aborted';
 import { pinnedConnector } from './pinned-connector.ts';
 import type { PvePath } from './pve-path.ts';
 

@@ -16,6 +16,7 @@ import type {
   RefundRequest,
   WebhookDelivery,
 } from '../payment-provider.ts';
+import { untilAborted } from '@dc/shared/until-aborted';
 import { assertTimedSignature } from '../webhook-signature.ts';
 import { stepE9s, toMinorUnits } from './minor-units.ts';
 import { asProviderError, isRefusal } from './stripe-errors.ts';
@@ -239,14 +240,9 @@ class StripePayments implements OnlinePayments {
 /** Runs a call of the library, which knows no signals: an abort stops the waiting, the call ends by its own time-out. */
 async function call<T>(signal: AbortSignal, what: string, run: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
   try {
-    return await Promise.race([run(), aborted.promise]);
+    return await untilAborted(run(), signal);
   } catch (error) {
     throw asProviderError(error, what);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
