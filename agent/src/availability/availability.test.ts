@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { verifyCapacity, hashIncluded } from '@dc/shared/evidence/capacity';
 import { NO_CONTRACT } from '@dc/shared/evidence/record';
@@ -6,7 +5,6 @@ import { explanationRows } from '@dc/shared/wire/explanation';
 import { settle } from '@dc/shared/testing/manual-clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runCli } from '../cli.ts';
-import { renderConfig } from '../config/config-template.ts';
 import { controlSocket, journalFile } from '../config/paths.ts';
 import { openJournal } from '../journal/open-journal.ts';
 import { Installation } from '../testing/installation.ts';
@@ -23,19 +21,7 @@ beforeEach(async () => {
   const dir = await makeDir();
   world = new Installation(join(dir, 'state'));
   configFile = join(dir, 'dc-agent.toml');
-  const { coordinator, environment, providerKey, poolId, stateDir, keyDir } = world.config;
-  const text = renderConfig({
-    coordinator: { url: coordinator.url, public_keys: coordinator.publicKeys },
-    agent: {
-      environment,
-      provider_pubkey: providerKey,
-      pool_id: poolId,
-      state_dir: stateDir,
-      key_dir: keyDir,
-    },
-    provisioner: { kind: 'local' },
-  });
-  await writeFile(configFile, text, { mode: 0o600 });
+  await world.writeConfig(configFile);
 });
 afterEach(() => world.close());
 

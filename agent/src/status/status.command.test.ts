@@ -1,10 +1,8 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { settle } from '@dc/shared/testing/manual-clock';
 import { AppError } from '@dc/shared/errors';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runCli } from '../cli.ts';
-import { renderConfig } from '../config/config-template.ts';
 import { Installation } from '../testing/installation.ts';
 import { tempDirs } from '../testing/temp-dir.ts';
 import { testWorld } from '../testing/test-world.ts';
@@ -18,19 +16,7 @@ beforeEach(async () => {
   const dir = await makeDir();
   world = new Installation(join(dir, 'state'));
   configFile = join(dir, 'dc-agent.toml');
-  const { coordinator, environment, providerKey, poolId, stateDir, keyDir } = world.config;
-  const text = renderConfig({
-    coordinator: { url: coordinator.url, public_keys: coordinator.publicKeys },
-    agent: {
-      environment,
-      provider_pubkey: providerKey,
-      pool_id: poolId,
-      state_dir: stateDir,
-      key_dir: keyDir,
-    },
-    provisioner: { kind: 'local' },
-  });
-  await writeFile(configFile, text, { mode: 0o600 });
+  await world.writeConfig(configFile);
 });
 afterEach(() => world.close());
 

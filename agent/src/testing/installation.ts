@@ -2,9 +2,11 @@
  * A whole installation on virtual time: a memory backend, a memory coordinator, and a journal on disk that outlives the
  * agent, so that it can be stopped and started again.
  */
+import { writeFile } from 'node:fs/promises';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { Secret } from '../config/key-files.ts';
 import type { Config } from '../config/config-schema.ts';
+import { renderConfig } from '../config/config-template.ts';
 import type { Look } from '../health/health-loop.ts';
 import { SILENT, type Log } from '../lib/log.ts';
 import { MemoryBackend } from '../provisioners/memory/memory-backend.ts';
@@ -61,6 +63,23 @@ export class Installation {
 
   newContract(): string {
     return `01890000-0000-7000-8000-${String((this.#contracts += 1)).padStart(12, 'c')}`;
+  }
+
+  /** Writes the configuration that commands of this installation read. */
+  async writeConfig(file: string): Promise<void> {
+    const { coordinator, environment, providerKey, poolId, stateDir, keyDir } = this.config;
+    const text = renderConfig({
+      coordinator: { url: coordinator.url, public_keys: coordinator.publicKeys },
+      agent: {
+        environment,
+        provider_pubkey: providerKey,
+        pool_id: poolId,
+        state_dir: stateDir,
+        key_dir: keyDir,
+      },
+      provisioner: { kind: 'local' },
+    });
+    await writeFile(file, text, { mode: 0o600 });
   }
 
   /** Another driver object over the same backend. */
