@@ -3,7 +3,6 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { QEMU_NEEDS } from '../agent/src/pve-sim/qemu/qemu-needs.ts';
 
 /** A program of the system that a lane needs, and the Debian package that brings it. */
 export interface Need {
@@ -28,6 +27,17 @@ const PROXMOXER: readonly Need[] = ['proxmoxer', 'requests'].map((name) => ({
   program: `../lib/python3/dist-packages/${name}`,
   debianPackage: `python3-${name}`,
 }));
+/** What builds and runs real virtual machines: as agent/src/pve-sim/qemu/qemu-needs.ts has it. */
+const QEMU: readonly Need[] = [
+  { program: 'qemu-system-x86_64', debianPackage: 'qemu-system-x86' },
+  { program: 'qemu-img', debianPackage: 'qemu-utils' },
+  { program: 'genisoimage', debianPackage: 'genisoimage' },
+  { program: 'debootstrap', debianPackage: 'debootstrap' },
+  { program: 'busybox', debianPackage: 'busybox-static' },
+  { program: 'cpio', debianPackage: 'cpio' },
+  { program: 'mkfs.ext4', debianPackage: 'e2fsprogs' },
+  { program: 'depmod', debianPackage: 'kmod' },
+];
 const CHROMIUM: Need = { program: 'chromium', debianPackage: 'chromium' };
 
 /** Every lane, in the order in which they run: the quick ones first. */
@@ -45,7 +55,7 @@ export const LANES: readonly Lane[] = [
   },
   { name: 'unit', needs: [], project: 'unit' },
   { name: 'e2e', needs: [SSH], project: 'e2e' },
-  { name: 'machines', needs: [SSH, ...PROXMOXER, ...QEMU_NEEDS], project: 'machines' },
+  { name: 'machines', needs: [SSH, ...PROXMOXER, ...QEMU], project: 'machines' },
   { name: 'browser', needs: [SSH, CHROMIUM], project: 'browser' },
 ];
 
