@@ -35,7 +35,7 @@ async function toldBy(fixture: ProxmoxFixture, driver: ProxmoxProvisioner): Prom
 }
 
 describe.each(['7.4', '8.4', '9.1'])('a token that lacks one privilege on Proxmox VE %s', (version) => {
-  const lacks = needs(Number.parseInt(version, 10)).flatMap(([path, privileges]) =>
+  const lacks = needs(Number.parseInt(version, 10)).flatMap(({ path, privileges }) =>
     privileges.map((privilege) => [path, privilege] as const),
   );
   // What a create of this size does not use, or what another of them stands in for.

@@ -13,6 +13,7 @@ import { findOfficialSchema } from '../../../pve-sim/testing/find-official-schem
 import { instanceId } from '../../instance-id.ts';
 import type { CreateRequest, Handle, Instance, InstanceSpec } from '../../provisioner.ts';
 import type { ConformanceSubject } from '../../testing/conformance-subject.ts';
+import { privilegeNeeds, type PrivilegeNeed } from '../privileges.ts';
 import type { ProxmoxOptions } from '../proxmox-options.ts';
 import { ProxmoxProvisioner } from '../proxmox-provisioner.ts';
 import { sealTag } from '../seal-tag.ts';
@@ -20,7 +21,6 @@ import { sealTag } from '../seal-tag.ts';
 export const TEMPLATE = 9_000;
 /** The pool of `useLeastPrivileges`. */
 export const POOL = 'dc';
-const CONFIG = ['Disk', 'CPU', 'Memory', 'Network', 'Options', 'Cloudinit', 'CDROM', 'HWType'];
 export const VMID_FIRST = 20_000;
 const GUEST_SSH_PORT = 2_222;
 
@@ -85,7 +85,7 @@ export class ProxmoxFixture {
     const { control } = this.simulator;
     control.cluster.pools.set(POOL, { comment: '', storages: new Set() });
     const token = control.addToken('dc@pve', 'agent');
-    for (const [path, privileges] of needs(control.cluster.version.major)) {
+    for (const { path, privileges } of needs(control.cluster.version.major)) {
       const left = privileges.filter((each) => `${path} ${each}` !== without);
       for (const holder of [token.split('=')[0]!, 'dc@pve']) control.allow(holder, path, left);
     }
@@ -168,18 +168,14 @@ export class ProxmoxFixture {
   }
 }
 
-/** What the driver needs, as path → privileges. */
-export function needs(major: number): [path: string, privileges: string[]][] {
-  const agent = major < 9 ? ['VM.Monitor'] : ['VM.GuestAgent.Audit', 'VM.GuestAgent.Unrestricted'];
-  const config = CONFIG.map((name) => `VM.Config.${name}`);
-  return [
-    ['/', ['Sys.Audit']],
-    [`/pool/${POOL}`, ['VM.Allocate', 'VM.Audit', 'VM.PowerMgmt', ...config, ...agent]],
-    [`/vms/${TEMPLATE}`, ['VM.Audit', 'VM.Clone']],
-    ['/storage/local-lvm', ['Datastore.Audit', 'Datastore.AllocateSpace']],
-    ...(major < 8 ? [] : [['/sdn/zones/localnetwork/vmbr0', ['SDN.Use']] as [string, string[]]]),
-  ];
-}
+/** What the driver needs here. */
+export const needs = (major: number): PrivilegeNeed[] =>
+  privilegeNeeds(major, {
+    pool: POOL,
+    templates: [`/vms/${TEMPLATE}`],
+    storages: ['local-lvm'],
+    bridges: ['vmbr0'],
+  });
 
 /** The id that a handle on this VM has, by what stands in its description. */
 function idOf(config: ReadonlyMap<string, string>, vmid: number): string {
