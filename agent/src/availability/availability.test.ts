@@ -157,6 +157,15 @@ describe('What an agent states of its capacity', () => {
     expect(Math.abs(Date.parse(statement.seen_at) - world.clock.now())).toBeLessThan(70_000);
   });
 
+  it('is none at a backend that holds more than it was made for, and the heartbeat counts all the same', async () => {
+    world.backend.instancesMax = -3;
+    await startAgent();
+    await world.clock.advance(100_000);
+    const { statement } = verifyCapacity(lastBeat()?.capacity_statement ?? '')!;
+    expect(statement).toMatchObject({ cpu: 0, memory_mb: 0, instances: 0, addresses: 0 });
+    expect(statement.storages).toEqual([{ name: 'memory', free_gb: 0 }]);
+  });
+
   it('is not stated anew while nobody can look, and nothing is claimed of a backend that is ill', async () => {
     await startAgent();
     const before = verifyCapacity(lastBeat()?.capacity_statement ?? '')!.statement.seen_at;

@@ -93,19 +93,22 @@ function describeCapacity(
     backend: observer.fingerprint?.backendId ?? null,
     seen_at: toTime(seenAt),
     expires_at: toTime(seenAt + CAPACITY_LIFE_MS),
-    cpu: free.cpu,
-    memory_mb: free.memoryMb,
-    instances: free.instances,
+    cpu: atLeastNone(free.cpu),
+    memory_mb: atLeastNone(free.memoryMb),
+    instances: atLeastNone(free.instances),
     storages: (free.storages ?? [{ name: 'default', freeGb: free.diskGb }]).map(({ name, freeGb }) => ({
       name,
-      free_gb: freeGb,
+      free_gb: atLeastNone(freeGb),
     })),
-    addresses: free.addresses ?? null,
-    port_blocks: free.portBlocks ?? null,
+    addresses: free.addresses == null ? null : atLeastNone(free.addresses),
+    port_blocks: free.portBlocks == null ? null : atLeastNone(free.portBlocks),
     includes: hashIncluded(includes),
   };
   return { capacity_statement: signCapacity(statement, agentKey), capacity_includes: [...includes] };
 }
+
+/** A backend that holds more than it was made for has no room; a statement with less than none would be refused. */
+const atLeastNone = (room: number): number => Math.max(0, room);
 
 /** What the operator of this machine has to decide; nothing where there is nothing. */
 function describeTrouble(journal: JournalReader): Record<string, unknown> {

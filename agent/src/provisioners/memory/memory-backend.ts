@@ -51,7 +51,7 @@ export class MemoryBackend {
   readonly objects = new Map<string, MemoryObject>();
   /** What distinguishes it from another backend. */
   id = 'memory-1';
-  readonly instancesMax: number;
+  instancesMax: number;
   readonly #faults: MemoryFault[] = [];
   #nextPort = FIRST_PORT;
 
