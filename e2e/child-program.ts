@@ -1,4 +1,4 @@
-/** One of the two programs as a child process: its log, its pid file, its restarts and its end. */
+/** One of the programs as a child process: its log, its pid file, its restarts and its end. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -8,6 +8,14 @@ const ROOT = resolve(import.meta.dirname, '..');
 const STOP_TIMEOUT_MS = 20_000;
 const STEADY_MS = 10_000;
 const LONGEST_WAIT_MS = 10_000;
+const READY_TIMEOUT_MS = 30_000;
+
+export interface ProgramWait {
+  timeoutMs?: number;
+  pollMs?: number;
+  signal?: AbortSignal;
+  onPoll?: () => void;
+}
 
 /** How long to wait before a program that ended is started again: longer each time, unless it ran for 10 s. */
 export class RestartBackoff {
@@ -81,8 +89,28 @@ export class ChildProgram {
 
   /** The end of the program's log, for an error message. */
   logTail(): string {
-    const file = this.#logFile;
-    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(-15).join('\n') : '';
+    return this.log().split('\n').slice(-15).join('\n');
+  }
+
+  /** All that it has said. */
+  log(): string {
+    return existsSync(this.#logFile) ? readFileSync(this.#logFile, 'utf8') : '';
+  }
+
+  /** Waits for something that the program is to do. Throws with the end of its log, or with the signal's reason. */
+  async until(condition: () => Promise<boolean>, wait: ProgramWait = {}): Promise<void> {
+    const { timeoutMs = READY_TIMEOUT_MS, pollMs = 20, signal, onPoll } = wait;
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      const met = await condition().catch(() => false); // Not listening yet is the expected answer here.
+      onPoll?.();
+      if (met) return;
+      signal?.throwIfAborted();
+      if (this.hasEnded) throw new Error(`The ${this.name} ended at its start:\n${this.logTail()}`);
+      if (Date.now() > deadline)
+        throw new Error(`The ${this.name} was not ready in time:\n${this.logTail()}`);
+      await delay(pollMs);
+    }
   }
 
   get #logFile(): string {
@@ -109,7 +137,7 @@ export class ChildProgram {
 
 /** Ends what an earlier run left behind when it was killed itself. Only processes that run from this data folder. */
 export async function endLeftovers(dataDir: string): Promise<void> {
-  for (const name of ['agent', 'coordinator']) {
+  for (const name of ['agent', 'coordinator', 'proxmox']) {
     const file = join(dataDir, `${name}.pid`);
     if (!existsSync(file)) continue;
     const pid = Number(readFileSync(file, 'utf8'));

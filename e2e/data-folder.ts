@@ -17,10 +17,14 @@ import { join } from 'node:path';
 
 /** The checkout's own, which git leaves out; npm run bench works there too. */
 export const DEFAULT_DATA_DIR = join(import.meta.dirname, '..', '.data');
+/** Where `npm start -- --proxmox` keeps its data: the two can run side by side. */
+export const PROXMOX_DATA_DIR = join(DEFAULT_DATA_DIR, 'proxmox-demo');
 
 /** Makes a folder ours: `--fresh` deletes only where this is. */
 const MARKER = '.dc-demo';
 const LOCK = 'supervisor.json';
+/** Other things of the checkout's own folder: another demonstration, and images of machines, which take minutes. */
+const NEIGHBOURS = ['proxmox-demo', 'pve-sim'];
 /** The first words of each coordinator.toml that npm start writes. */
 export const TOML_HEAD = '# Written by npm start';
 
@@ -64,7 +68,8 @@ export function claimDataFolder(dataDir: string, url: string): () => void {
 /** Deletes what is in a claimed folder. */
 export function emptyDataFolder(dataDir: string): void {
   for (const name of readdirSync(dataDir)) {
-    if (name !== MARKER && name !== LOCK) rmSync(join(dataDir, name), { recursive: true, force: true });
+    if (![MARKER, LOCK, ...NEIGHBOURS].includes(name))
+      rmSync(join(dataDir, name), { recursive: true, force: true });
   }
 }
 

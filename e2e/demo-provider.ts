@@ -6,7 +6,19 @@ import { ProviderApi } from '../agent/src/provider/provider-api.ts';
 import { systemClock } from '../agent/src/lib/system-clock.ts';
 import { systemRandom } from '../agent/src/lib/system-random.ts';
 
-const SIZES = [
+/** What the demonstration rents out. */
+export interface DemoOffering {
+  readonly title: string;
+  readonly description: string;
+  readonly size: { readonly cpu: number; readonly memory_mb: number; readonly disk_gb: number };
+  readonly price: string;
+  readonly setupFee: string;
+  readonly places: number;
+  readonly operatingSystem: string;
+}
+
+/** Shells on this machine. */
+export const LOCAL_OFFERINGS: readonly DemoOffering[] = [
   {
     title: 'Demo S',
     description: 'A shell on this machine: for trying the whole way from rent to login.',
@@ -14,6 +26,7 @@ const SIZES = [
     price: '0.008 USD',
     setupFee: '0 USD',
     places: 200,
+    operatingSystem: 'Local shell',
   },
   {
     title: 'Demo M',
@@ -22,6 +35,7 @@ const SIZES = [
     price: '0.024 USD',
     setupFee: '0 USD',
     places: 100,
+    operatingSystem: 'Local shell',
   },
   {
     title: 'Demo L',
@@ -30,17 +44,22 @@ const SIZES = [
     price: '0.055 USD',
     setupFee: '0.50 USD',
     places: 50,
+    operatingSystem: 'Local shell',
   },
-] as const;
+];
 
 /** Makes what is missing of provider, pool and offerings, and returns a setup token. Can be cut off and run again. */
-export async function setUpDemoProvider(url: string, key: SigningKey): Promise<string> {
+export async function setUpDemoProvider(
+  url: string,
+  key: SigningKey,
+  offerings: readonly DemoOffering[],
+): Promise<string> {
   const api = new ProviderApi({ url, key, clock: systemClock, random: systemRandom });
   try {
     const pool = await api.register({ name: 'Demo provider', country: 'DE' });
     const listed = await fetch(`${url}/api/v1/offerings?provider=${key.publicKey}`);
     const titles = ((await listed.json()) as { items: WireOffering[] }).items.map(({ title }) => title);
-    for (const { title, description, size, price, setupFee, places } of SIZES) {
+    for (const { title, description, size, price, setupFee, places, operatingSystem } of offerings) {
       if (titles.includes(title)) continue;
       await api.offer({
         ...size,
@@ -49,7 +68,7 @@ export async function setUpDemoProvider(url: string, key: SigningKey): Promise<s
         places,
         pool_id: pool.id,
         country: pool.country,
-        operating_systems: ['Local shell'],
+        operating_systems: [operatingSystem],
         price_per_hour: toWire(parseMoney(price)),
         setup_fee: toWire(parseMoney(setupFee)),
         min_hours: 1,

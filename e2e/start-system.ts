@@ -1,20 +1,19 @@
 /**
  * Runs the whole system on loopback for a person or a test: a coordinator, and one agent registered by a real setup
- * token, each a process of its own. What is in the data folder is carried on with.
+ * token, each a process of its own; where it is wanted, a simulated Proxmox VE cluster too. What is in the data folder is carried on with.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { seedFromHex, SigningKey } from '@dc/shared/crypto/ed25519';
 import type { WireOffering } from '@dc/shared/wire/offering';
 import { ChildProgram, endLeftovers } from './child-program.ts';
 import { TOML_HEAD } from './data-folder.ts';
-import { setUpDemoProvider } from './demo-provider.ts';
+import { LOCAL_OFFERINGS, setUpDemoProvider } from './demo-provider.ts';
+import { PROXMOX_OFFERINGS, startCluster, useCluster, type ClusterGuests } from './proxmox-demo.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const READY_TIMEOUT_MS = 30_000;
 
 /** Which release to run: the sources, or the folder that `npm run build` made. */
 export interface SystemOptions {
@@ -27,6 +26,12 @@ export interface SystemOptions {
   /** Where /metrics is served; any port unless given. */
   metricsPort?: number;
   programs?: { coordinator: string; agent: string };
+  /** The agent works on a simulated Proxmox VE cluster, which is a third program, and forgets all when it ends. */
+  proxmox?: ClusterGuests;
+  /** Told what takes time at the start. */
+  onLine?: (line: string) => void;
+  /** Gives the start up. */
+  signal?: AbortSignal;
 }
 
 /** One of the two programs. */
@@ -69,6 +74,7 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
     coordinatorConfig,
   ]);
   const agent = new ChildProgram('agent', dataDir, [programs.agent, 'run', '--config', agentConfig]);
+  let cluster: ChildProgram | null = null;
   const system: RunningSystem = {
     url,
     providerKey: providerKey.publicKey,
@@ -78,13 +84,20 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
     async stop() {
       await agent.stop(); // First the agent: its last reports still find the coordinator.
       await coordinator.stop();
+      await cluster?.stop();
     },
   };
+  const { proxmox: guests, onLine = () => undefined, signal = new AbortController().signal } = options;
   try {
+    if (guests !== undefined) cluster = await startCluster({ dataDir, guests, onLine, signal });
     coordinator.start();
     await untilAnswers(`${url}/health/ready`, coordinator);
-    if (!existsSync(agentConfig))
-      await setUpAgent({ url, dataDir, agentConfig, providerKey, program: programs.agent });
+    if (!existsSync(agentConfig)) {
+      const offerings = guests === undefined ? LOCAL_OFFERINGS : PROXMOX_OFFERINGS;
+      const token = await setUpDemoProvider(url, providerKey, offerings);
+      await setUpAgent({ url, dataDir, agentConfig, token, program: programs.agent });
+      if (guests !== undefined) useCluster(agentConfig, dataDir);
+    }
     allowManyEnds(agentConfig);
     agent.start();
     await system.untilReady();
@@ -96,16 +109,15 @@ export async function startSystem(options: SystemOptions): Promise<RunningSystem
   }
 }
 
-/** Registers the provider and the agent as people would: through the API, and with `dc-agent setup token`. */
+/** Registers the agent as people would: with `dc-agent setup token`. */
 async function setUpAgent(setup: {
   url: string;
   dataDir: string;
   agentConfig: string;
-  providerKey: SigningKey;
+  token: string;
   program: string;
 }): Promise<void> {
-  const { url } = setup;
-  const token = await setUpDemoProvider(url, setup.providerKey);
+  const { url, token } = setup;
   const child = spawn(
     process.execPath,
     [
@@ -171,25 +183,11 @@ function loadSeed(file: string): Uint8Array {
   return seedFromHex(readFileSync(file, 'utf8'));
 }
 
-async function untilAnswers(url: string, program: ChildProgram): Promise<void> {
-  await until(program, async () => (await fetch(url)).ok);
-}
+const untilAnswers = (url: string, program: ChildProgram): Promise<void> =>
+  program.until(async () => (await fetch(url)).ok);
 
-async function untilRentable(url: string, agent: ChildProgram): Promise<void> {
-  await until(agent, async () => {
+const untilRentable = (url: string, agent: ChildProgram): Promise<void> =>
+  agent.until(async () => {
     const response = await fetch(`${url}/api/v1/offerings?in_stock=true`);
     return response.ok && ((await response.json()) as { items: WireOffering[] }).items.length > 0;
   });
-}
-
-async function until(program: ChildProgram, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + READY_TIMEOUT_MS;
-  for (;;) {
-    const met = await condition().catch(() => false); // Not listening yet is the expected answer here.
-    if (met) return;
-    if (program.hasEnded) throw new Error(`The ${program.name} ended at its start:\n${program.logTail()}`);
-    if (Date.now() > deadline)
-      throw new Error(`The ${program.name} was not ready in time:\n${program.logTail()}`);
-    await delay(20);
-  }
-}

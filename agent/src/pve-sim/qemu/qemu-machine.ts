@@ -49,7 +49,9 @@ export class QemuMachine implements Machine {
 
   /** Starts QEMU. Rejects when it cannot be started. `onOff` is called once, when it has ended. */
   async powerOn(onOff: () => void): Promise<void> {
-    const command = { file: 'qemu-system-x86_64', args: this.#arguments(), env: { PATH } };
+    // A simulator that is killed takes its machines with it.
+    const args = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...this.#arguments()];
+    const command = { file: 'setpriv', args, env: { PATH } };
     const running = await startCommand(command, this.#parts.clock);
     this.#running = running;
     const keep = (chunk: Buffer): void => {
