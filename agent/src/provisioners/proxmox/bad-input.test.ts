@@ -38,12 +38,9 @@ describe.each(['7.4', '8.4', '9.1'])('a token that lacks one privilege on Proxmo
   const lacks = needs(Number.parseInt(version, 10)).flatMap(({ path, privileges }) =>
     privileges.map((privilege) => [path, privilege] as const),
   );
-  // What a create of this size does not use, or what another of them stands in for.
-  const unused = new Set([
-    ...['VM.Config.CDROM', 'VM.Config.HWType', 'VM.Config.Disk', 'VM.Config.Network', 'VM.Config.Cloudinit'],
-    ...['VM.GuestAgent.Audit', 'Datastore.Audit'],
-  ]);
-  it.each(lacks.filter(([, privilege]) => !unused.has(privilege)))(
+  // Without it storages are left out of the list, and nothing is refused: the doctor tells.
+  const silent = 'Datastore.Audit';
+  it.each(lacks.filter(([, privilege]) => privilege !== silent))(
     'is told: %s %s',
     async (path, privilege) => {
       const fixture = await newFixture({ version, driver: { pool: POOL } });

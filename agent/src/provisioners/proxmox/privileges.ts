@@ -3,7 +3,8 @@
  * the tests take away one by one. Pure.
  */
 
-const VM_CONFIG = ['Disk', 'CPU', 'Memory', 'Network', 'Options', 'Cloudinit', 'CDROM', 'HWType'];
+// Network stands for what cloud-init is told too; drives and hardware are as the template has them.
+const VM_CONFIG = ['Disk', 'CPU', 'Memory', 'Network', 'Options'];
 
 /** What the driver works with. */
 export interface PrivilegePlaces {
@@ -22,10 +23,13 @@ export interface PrivilegeNeed {
   readonly privileges: readonly string[];
 }
 
+/** The name of the role that set-up gives these privileges by, and that the doctor says to mend. */
+export const roleNameOf = (purpose: PrivilegeNeed['purpose']): string => `DcAgent${purpose}`;
+
 /** All of them for a major version of Proxmox VE (7 to 9), without a path twice. */
 export function privilegeNeeds(major: number, places: PrivilegePlaces): PrivilegeNeed[] {
   // 9 took VM.Monitor away and has privileges for the guest agent alone; bridges have been protected since 8.
-  const agent = major < 9 ? ['VM.Monitor'] : ['VM.GuestAgent.Audit', 'VM.GuestAgent.Unrestricted'];
+  const agent = major < 9 ? ['VM.Monitor'] : ['VM.GuestAgent.Unrestricted'];
   const config = VM_CONFIG.map((name) => `VM.Config.${name}`);
   const on = (
     purpose: PrivilegeNeed['purpose'],
