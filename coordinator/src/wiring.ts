@@ -51,6 +51,8 @@ import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
 import { addPaymentJobs, createPayments, paymentRoutes } from './payments-wiring.ts';
 import { statementRoutes } from './payments/statement-routes.ts';
 import { RunningCoordinator } from './running-coordinator.ts';
+import { CHARGE_EVERY_MS, chargeUsage } from './usage/charge-usage.ts';
+import { usageRoutes } from './usage/usage-routes.ts';
 import { sliceWebData } from './web/slice-web-data.ts';
 import { buildWeb } from './web/web-routes.ts';
 
@@ -190,6 +192,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...offeringRoutes(context),
     ...contractRoutes(context, payments),
     ...paymentRoutes(context, payments),
+    ...usageRoutes(context),
     ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),
@@ -207,6 +210,7 @@ function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string
   jobs.every('releases', RELEASE_RUN_EVERY_MS, async (signal) => {
     await releaseEarnings(context, signal);
   });
+  jobs.every('usage', CHARGE_EVERY_MS, (signal) => chargeUsage(context, signal, () => Promise.resolve()));
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
   jobs.every('mark', MARK_EVERY_MS, () => advanceMark(context));
 }

@@ -274,6 +274,26 @@ export const ERRORS = {
     'The payout is in a state that does not allow this.',
     'Look at its state: GET /api/v1/admin/payouts.',
   ),
+  USAGE_CAP_REQUIRED: row(
+    'invalid',
+    'This offering charges for use beyond the rent, up to a limit that the renter accepts.',
+    'Send `usage_cap`: the most that a billing period may cost beyond the rent; 0 for nothing.',
+  ),
+  USAGE_EVENT_CONFLICT: row(
+    'conflict',
+    'There is another usage event of this id.',
+    'Give each event an id of its own, and send the same event again only as it was.',
+  ),
+  USAGE_EVENT_TIME: row(
+    'invalid',
+    'The usage event is of the future, or too old.',
+    'Set the clock right, and report what was used within 34 days.',
+  ),
+  USAGE_UNPAID: row(
+    'exhausted',
+    'What was used of earlier rentals is unpaid.',
+    'Top up the wallet: what is due is taken from it within a minute.',
+  ),
   WALLET_TOO_LOW: row(
     'exhausted',
     'The wallet does not hold enough.',

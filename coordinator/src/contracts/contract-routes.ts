@@ -64,6 +64,8 @@ function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
       'PAYMENT_AMOUNT_UNSUPPORTED',
       'WALLET_TOO_LOW',
       'SSH_KEY_INVALID',
+      'USAGE_CAP_REQUIRED',
+      'USAGE_UNPAID',
       'MONEY_RANGE',
     ],
     successStatus: 201,
@@ -196,6 +198,7 @@ function extendRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
       'PAYMENT_METHOD_UNKNOWN',
       'PAYMENT_AMOUNT_UNSUPPORTED',
       'WALLET_TOO_LOW',
+      'USAGE_UNPAID',
       'MONEY_RANGE',
     ],
     idempotency: 'required', // Twice is twice the hours and twice the money.

@@ -31,6 +31,7 @@ import { followWithPayments } from '../payments/payment-asks.ts';
 import { startEarning } from '../payments/book-earning.ts';
 import { settle } from '../payments/settlement.ts';
 import { assertActing } from '../safe-mode/safe-mode.ts';
+import { endMeter, openMeter, startMeter } from '../usage/usage-meter.ts';
 import { DEADLINE_TOPIC, deadlineOf } from './contract-deadlines.ts';
 import { endOfPause, HOUR_MS, stateError, totalPriceE9s } from './contract-rules.ts';
 import {
@@ -152,10 +153,14 @@ async function followUp(
     // A stop that was not carried out yet is not wanted any more when its start is, and the other way round.
     if (kind === 'stop' || kind === 'start') await withdrawWork(trx, after.id, now);
     if (kind !== null) await openWork(context, trx, after, { kind });
-    if (from === 'provisioned') await startEarning(context, trx, after.id, after.active_at ?? now);
+    if (from === 'provisioned') {
+      await startEarning(context, trx, after.id, after.active_at ?? now);
+      await startMeter(trx, after.id, after.active_at ?? now);
+    }
     return after;
   }
   await settle(context, trx, after, now);
+  await endMeter(trx, after.id, now);
   await withdrawWork(trx, after.id, now);
   // Nobody ever got the lease: nothing was made, so nothing is left to prove.
   if (after.epoch === 0) return giveBackPlace(trx, after);
@@ -231,7 +236,8 @@ function assertAvailable(stock: Stock): void {
 
 /**
  * Makes the contract and takes its place and its room. Throws OFFERING_NOT_FOUND, DURATION_OUT_OF_RANGE,
- * OPERATING_SYSTEM_UNKNOWN, OFFERING_SOLD_OUT, OFFERING_UNSERVED or MONEY_RANGE; then nothing was changed.
+ * OPERATING_SYSTEM_UNKNOWN, OFFERING_SOLD_OUT, OFFERING_UNSERVED, USAGE_CAP_REQUIRED, USAGE_UNPAID or MONEY_RANGE;
+ * then nothing was changed.
  */
 export async function createContract(
   context: Context,
@@ -288,6 +294,7 @@ export async function createContract(
     last_error: null,
   };
   await insertContract(trx, contract);
+  await openMeter(trx, contract, { cap: body.usage_cap, now });
   await reserve(trx, choice.agentKey, contract);
   await insertHistory(trx, contract, {
     from: null,

@@ -9,6 +9,7 @@ import { newUuid } from '@dc/shared/ids';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import { findOffering } from '../offerings/offering-store.ts';
+import { assertMayExtend } from '../usage/usage-meter.ts';
 import { extensionPriceE9s } from './contract-rules.ts';
 import { extendTerm, touchContract } from './contract-service.ts';
 import type { ContractRow } from './contract-store.ts';
@@ -52,7 +53,7 @@ export async function viewExtending(
   return { price_per_hour: toWire({ amountE9s, currency: contract.currency }), hours_max: hoursMax };
 }
 
-/** Notes what is to be paid. Throws CONTRACT_STATE, DURATION_OUT_OF_RANGE or MONEY_RANGE; then nothing was changed. */
+/** Notes what is to be paid. Throws CONTRACT_STATE, DURATION_OUT_OF_RANGE, USAGE_UNPAID or MONEY_RANGE; then nothing was changed. */
 export async function requestExtension(
   context: Context,
   trx: Transaction,
@@ -63,6 +64,7 @@ export async function requestExtension(
   if (contract.state === 'paused') throw new AppError('CONTRACT_STATE', 'The contract is paused.');
   const problem = await obstacle(trx, contract, { hours, now });
   if (problem !== null) throw problem;
+  await assertMayExtend(trx, contract, now);
   const extension: ExtensionRow = {
     id: newUuid(context.clock, context.random),
     contract_id: contract.id,

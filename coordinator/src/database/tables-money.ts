@@ -43,7 +43,7 @@ export interface ReleasesTable {
   currency: string;
   /** Without the platform's fee. Negative for a reversal. */
   amount_e9s: bigint;
-  /** setup_fee, time, or reversal (a lost dispute). */
+  /** setup_fee, time, usage, or reversal (a lost dispute). */
   kind: string;
   /** The interval that was judged; null where it is not for time. */
   from_at: number | null;

@@ -62,6 +62,7 @@ describe('offering something', () => {
       setup_fee: usd('5'),
       min_hours: 1,
       max_hours: 720,
+      pricing_model: 'flat',
       in_stock: false,
       out_of_stock: 'offline',
     });

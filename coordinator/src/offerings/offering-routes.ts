@@ -11,6 +11,7 @@ import { checkOffering } from './offering-rules.ts';
 import { insertOffering, listOfferings, retireOffering } from './offering-store.ts';
 import { fromCursor, toCursor, viewOffering } from './offering-view.ts';
 import { assertOwnProvider } from '../http/principal.ts';
+import { insertOfferingUsage } from '../usage/usage-store.ts';
 import type { Presence } from './pool-room.ts';
 import { ProviderParams } from './provider-routes.ts';
 import { findPool, findPoolIn } from './provider-store.ts';
@@ -124,7 +125,7 @@ async function createOffering(
       'POOL_NOT_FOUND',
       poolId === undefined ? `This provider has no pool in ${wanted.country}.` : undefined,
     );
-  const { perHour, setupFee } = checkOffering(wanted, pool.country);
+  const { perHour, setupFee, usage } = checkOffering(wanted, pool.country);
   const id = newUuid(clock, random);
   await insertOffering(trx, {
     id,
@@ -148,5 +149,12 @@ async function createOffering(
     retired_at: null,
     created_at: now,
   });
+  if (usage !== null)
+    await insertOfferingUsage(trx, {
+      offering_id: id,
+      billing_unit: usage.unit,
+      unit_price_e9s: usage.perUnit.amountE9s,
+      included_units: usage.includedUnits,
+    });
   return id;
 }

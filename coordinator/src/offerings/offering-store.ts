@@ -7,7 +7,14 @@ import { stockOf, type Presence, type Stock } from './pool-room.ts';
 export type OfferingRow = Selectable<OfferingsTable>;
 
 /** An offering as it is listed. */
-export type ListedOffering = OfferingRow & { provider_name: string; stock: Stock };
+export type ListedOffering = OfferingRow & {
+  provider_name: string;
+  stock: Stock;
+  /** What use beyond the rent costs; null where the price is flat. */
+  billing_unit: string | null;
+  unit_price_e9s: bigint | null;
+  included_units: number | null;
+};
 
 /** What is looked for. All of it must hold. */
 export interface OfferingFilter {
@@ -50,8 +57,9 @@ export function listOfferings(
   let query = reader
     .selectFrom('offerings as o')
     .innerJoin('providers as p', 'p.pubkey', 'o.provider_pubkey')
+    .leftJoin('offering_usage as u', 'u.offering_id', 'o.id')
     .selectAll('o')
-    .select('p.name as provider_name')
+    .select(['p.name as provider_name', 'u.billing_unit', 'u.unit_price_e9s', 'u.included_units'])
     .select(stockOf(presence).as('stock'))
     .where('o.retired_at', 'is', null);
   for (const word of filter.words) {

@@ -2,6 +2,7 @@
 import { AppError } from '@dc/shared/errors';
 import { toWire } from '@dc/shared/money/money';
 import type { WireOffering } from '@dc/shared/wire/offering';
+import type { BillingUnit } from '@dc/shared/wire/usage';
 import { moneyFromColumns } from '../database/columns.ts';
 import type { ListedOffering, OfferingFilter } from './offering-store.ts';
 
@@ -20,8 +21,19 @@ export function viewOffering(row: ListedOffering): WireOffering {
     setup_fee: toWire(moneyFromColumns(row.setup_fee_e9s, row.currency)),
     min_hours: row.min_hours,
     max_hours: row.max_hours,
+    ...viewUsagePrice(row),
     in_stock: row.stock === 'available',
     ...(row.stock === 'available' ? {} : { out_of_stock: row.stock }),
+  };
+}
+
+function viewUsagePrice(row: ListedOffering) {
+  if (row.billing_unit === null) return { pricing_model: 'flat' as const };
+  return {
+    pricing_model: 'usage' as const,
+    billing_unit: row.billing_unit as BillingUnit,
+    price_per_unit: toWire(moneyFromColumns(row.unit_price_e9s ?? 0n, row.currency)),
+    included_units: row.included_units ?? 0,
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import { sql } from 'kysely';
 import type { Database, Reader } from '../database/database.ts';
+import { problemOfUsage } from '../usage/verify-usage.ts';
 import { problemOfContract } from './verify-contract.ts';
 import { Balances, isOfContract, problemOfSet, type RawSet } from './verify-set.ts';
 import { nextContracts, readBooks, readOtherSets } from './verify-store.ts';
@@ -47,7 +48,10 @@ export function verifyLedger(database: Database, proofMs: number | null = null):
       afterId = page.at(-1)?.id ?? null;
     }
     verdict.firstProblem ??=
-      shared.firstProblem() ?? (await problemOfPayouts(reader, shared)) ?? (await problemOfStrays(reader));
+      shared.firstProblem() ??
+      (await problemOfPayouts(reader, shared)) ??
+      (await problemOfStrays(reader)) ??
+      (await problemOfUsage(reader));
     return verdict;
   });
 }

@@ -29,6 +29,17 @@ export function paidFromWallet(movement: Movement & { renterPubkey: string; paid
   ]);
 }
 
+/** Use beyond the rent was paid from the wallet: it was delivered before, so that the provider has earned it. */
+export function usageCharged(
+  movement: Movement & { renterPubkey: string; providerPubkey: string; amount: Money },
+): PostingSet {
+  const { renterPubkey, providerPubkey, amount } = movement;
+  return buildSet(movement, 'usage_charged', [
+    [accounts.renterWallet(renterPubkey), negate(amount)],
+    [accounts.providerPayable(providerPubkey), amount],
+  ]);
+}
+
 /** A refund that was decided for a contract went to the wallet. */
 export function refundedToWallet(movement: Movement & { renterPubkey: string; amount: Money }): PostingSet {
   const { contractId, renterPubkey, amount } = movement;

@@ -28,6 +28,7 @@ export type PostingKind =
   | 'refund_by_hand_failed'
   | 'wallet_topped_up'
   | 'paid_from_wallet'
+  | 'usage_charged'
   | 'refunded_to_wallet'
   | 'wallet_refund_decided'
   | 'wallet_refund_confirmed'

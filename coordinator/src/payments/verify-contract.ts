@@ -94,7 +94,7 @@ function problemOfBalances({ id, sets }: ContractBooks): string | null {
   return null;
 }
 
-const RELEASING_KINDS: readonly string[] = ['setup_fee_released', 'released_to_provider'];
+const RELEASING_KINDS: readonly string[] = ['setup_fee_released', 'released_to_provider', 'usage_charged'];
 
 /** Every row that speaks of money has its set, and every such set has its rows. */
 function problemOfRows({ id, sets, terms, releases, credits, refunds }: ContractBooks): string | null {

@@ -11,6 +11,7 @@ import {
   Timestamp,
   Uuid,
 } from './schema-parts.ts';
+import { UsageCap } from './usage.ts';
 
 /** What of an instance's credentials can be changed; these are kinds of orders too. */
 export const CREDENTIAL_KINDS = ['reset_password', 'rotate_ssh_key'] as const;
@@ -147,6 +148,7 @@ export const CreateContract = closed({
         'otherwise), or into the wallet',
     }),
   ),
+  usage_cap: Type.Optional(UsageCap),
   recipe_version_id: Type.Optional(
     Type.Null({ description: 'There are no recipes yet: only null is taken' }),
   ),

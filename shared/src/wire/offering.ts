@@ -13,6 +13,7 @@ import {
   Timestamp,
   Uuid,
 } from './schema-parts.ts';
+import { BillingUnitSchema, IncludedUnits, PricingModel, UnitPrice } from './usage.ts';
 
 const Country = Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2' });
 const Amount = Type.String({ pattern: '^(0|[1-9][0-9]{0,17})$' });
@@ -31,6 +32,10 @@ export const Offering = closed({
   setup_fee: MoneySchema,
   min_hours: Type.Integer(),
   max_hours: Type.Integer(),
+  pricing_model: Type.Optional(PricingModel),
+  billing_unit: Type.Optional(BillingUnitSchema),
+  price_per_unit: Type.Optional(UnitPrice),
+  included_units: Type.Optional(IncludedUnits),
   in_stock: Type.Boolean({ description: 'A place is free and an agent that can serve it is online' }),
   out_of_stock: Type.Optional(
     Type.Enum(['sold_out', 'no_capacity', 'draining', 'unhealthy', 'offline', 'safe_mode'], {
@@ -72,6 +77,10 @@ export const CreateOffering = closed({
   min_hours: Type.Integer({ minimum: 1, maximum: 87_600 }),
   max_hours: Type.Integer({ minimum: 1, maximum: 87_600 }),
   places: Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'How many can be rented at once' }),
+  pricing_model: Type.Optional(PricingModel),
+  billing_unit: Type.Optional(BillingUnitSchema),
+  price_per_unit: Type.Optional(UnitPrice),
+  included_units: Type.Optional(IncludedUnits),
 });
 export type WireCreateOffering = Static<typeof CreateOffering>;
 

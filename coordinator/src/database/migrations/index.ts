@@ -8,6 +8,7 @@ import { up as roomAndAvailability } from './0005-room-and-availability.ts';
 import { up as safeMode } from './0006-safe-mode.ts';
 import { up as money } from './0007-money.ts';
 import { up as payments } from './0008-payments.ts';
+import { up as usage } from './0009-usage.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-outbox-and-ledger', up: outboxAndLedger },
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0006-safe-mode', up: safeMode },
   { name: '0007-money', up: money },
   { name: '0008-payments', up: payments },
+  { name: '0009-usage', up: usage },
 ];
