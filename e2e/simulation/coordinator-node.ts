@@ -53,6 +53,8 @@ export class CoordinatorNode {
   #backups = 0;
   /** How many of a hundred writes fail, as on a disk that is full. */
   failingWritesPercent = 0;
+  /** Grows with every change of the database. */
+  commits = 0;
 
   constructor(world: World, payment: PaymentProvider) {
     this.#world = world;
@@ -99,7 +101,8 @@ export class CoordinatorNode {
       payments: [this.#payment],
       checksAnswers: true,
     });
-    this.#failWrites(life);
+    this.commits += 1;
+    this.#watchWrites(life);
     await life.app.ready();
     await life.startWork();
     this.#life = life;
@@ -184,13 +187,21 @@ export class CoordinatorNode {
     };
   }
 
-  #failWrites({ context: { db } }: Coordinator): void {
+  /** Counts those that are done, and lets some fail. */
+  #watchWrites({ context: { db } }: Coordinator): void {
     const dice = this.#world.dice.fork(`writes ${String(this.#lives)}`);
     const write = db.write.bind(db);
     db.write = (job) => {
-      if (!dice.chance(this.failingWritesPercent / 100)) return write(job);
-      this.#world.fault('coordinator write fails', 'coordinator');
-      return Promise.reject(new AppError('DATABASE_FULL'));
+      if (dice.chance(this.failingWritesPercent / 100)) {
+        this.#world.fault('coordinator write fails', 'coordinator');
+        return Promise.reject(new AppError('DATABASE_FULL'));
+      }
+      const done = write(job);
+      done.then(
+        () => (this.commits += 1),
+        () => undefined, // Its caller hears of it; nothing has changed.
+      );
+      return done;
     };
   }
 

@@ -45,6 +45,8 @@ export interface WatchedAgent {
 export interface InvariantsOptions extends Sealed {
   readonly agents: () => readonly WatchedAgent[];
   readonly forksMayHappen: () => boolean;
+  /** Grows with every change of the database. */
+  readonly commits: () => number;
 }
 
 /** What a contract still wants of an agent that was given up; its money is settled all the same. */
@@ -60,6 +62,7 @@ export class Invariants implements BackendWatcher {
   readonly #chains = new Map<string, { seq: number; hash: string }>();
   readonly #agents: () => readonly WatchedAgent[];
   readonly #forksMayHappen: () => boolean;
+  readonly #commits: () => number;
   /** Contracts that were paid, and those with a tombstone, in a database that was replaced by an older one. */
   readonly #paidBefore = new Set<string>();
   readonly #endedBefore = new Set<string>();
@@ -68,7 +71,8 @@ export class Invariants implements BackendWatcher {
   readonly #seals = new Map<string, ReturnType<typeof readSeal>>();
   #db: BetterSqlite3.Database | null = null;
   #statements: Queries | null = null;
-  /** Changes with every commit. */
+  /** Up to which commit everything has been looked at; by the coordinator's count, and by the file's own. */
+  #checked = -1;
   #writes = -1;
   #seen = { history: 0, sets: 0, records: 0, sums: '' };
 
@@ -77,6 +81,7 @@ export class Invariants implements BackendWatcher {
     this.#sealed = options;
     this.#agents = options.agents;
     this.#forksMayHappen = options.forksMayHappen;
+    this.#commits = options.commits;
   }
 
   /** Watches a database file from now on. */
@@ -143,7 +148,7 @@ export class Invariants implements BackendWatcher {
     }
     for (const { agent_key: agent, seq, hash } of (heads?.all() ?? []) as HeadRow[])
       this.#chains.set(agent, { seq, hash });
-    this.#writes = -1;
+    this.#checked = -1;
     this.#seen = { ...(last?.get() as { history: number; sets: number; records: number }), sums: '' };
   }
 
@@ -180,12 +185,26 @@ export class Invariants implements BackendWatcher {
   /** After every step: whatever has changed since the last one. */
   check(): void {
     this.#world.assertSound();
-    const { version, history, sets, records, sums } = this.#statements ?? {};
-    if (history === undefined) return;
     this.#checkForeign();
-    const writes = version?.get() as number;
-    if (writes === this.#writes) return;
-    this.#writes = writes;
+    const commits = this.#commits();
+    if (commits === this.#checked) return;
+    this.#checkChanges();
+    this.#checked = commits;
+    this.#world.assertSound();
+  }
+
+  /** Now and then: what somebody may have changed past the coordinator and the backends. */
+  checkAll(): void {
+    this.#checkForeignWhole();
+    const writes = this.#statements?.version.get() as number | undefined;
+    if (writes !== this.#writes) this.#checkChanges();
+    this.#writes = writes ?? -1;
+    this.#world.assertSound();
+  }
+
+  #checkChanges(): void {
+    const { history, sets, records, sums } = this.#statements ?? {};
+    if (history === undefined) return;
     const newHistory = history.all(this.#seen.history) as HistoryRow[];
     for (const row of newHistory) this.#checkMove(row);
     this.#seen.history = newHistory.at(-1)?.rowid ?? this.#seen.history;
@@ -198,7 +217,6 @@ export class Invariants implements BackendWatcher {
     const now = sums?.get() as string;
     if (now !== this.#seen.sums) this.#checkContracts();
     this.#seen.sums = now;
-    this.#world.assertSound();
   }
 
   /** What is still going on: empty where everything has come to rest that can. */
@@ -305,7 +323,14 @@ export class Invariants implements BackendWatcher {
 
   #checkForeign(): void {
     for (const { name, foreign, objects } of this.#backends)
-      for (const [id, text] of foreign)
+      for (const [id, { parts }] of foreign)
+        if (!isSame(objects.get(id), parts))
+          this.#world.violate('I6', `the foreign object ${id} at ${name} was touched`);
+  }
+
+  #checkForeignWhole(): void {
+    for (const { name, foreign, objects } of this.#backends)
+      for (const [id, { text }] of foreign)
         if (JSON.stringify(objects.get(id)) !== text)
           this.#world.violate('I6', `the foreign object ${id} at ${name} was touched`);
   }
@@ -338,4 +363,12 @@ export class Invariants implements BackendWatcher {
     const sql = `select count(*) as n from records where kind = 'provisioned' and contract_id = '${contractId}'`;
     return this.#agents().some(({ journal }) => readJournal(journal, sql) > 0);
   }
+}
+
+/** Whether an object has the very parts that it had. */
+function isSame(object: MemoryObject | undefined, parts: readonly unknown[]): boolean {
+  if (object === undefined) return false;
+  let index = 0;
+  for (const name in object) if (object[name as keyof MemoryObject] !== parts[index++]) return false;
+  return index === parts.length;
 }

@@ -58,6 +58,7 @@ export class Stage {
           journal,
           isGivenUp,
         })),
+      commits: () => this.coordinator.commits,
       forksMayHappen: () => world.faults.has('old disk') || world.faults.has('second daemon'),
     });
   }
@@ -135,6 +136,7 @@ export class Stage {
       await settle();
       this.invariants.check();
     }
+    this.invariants.checkAll();
   }
 
   /** Sets every wall clock forward: paid hours pass, and nothing happens in them. */

@@ -44,7 +44,7 @@ export class WatchedBackend extends MemoryBackend {
   readonly name: string;
   override readonly objects: WatchedObjects;
   /** What somebody else has there, as it was when it was put there. */
-  readonly foreign = new Map<string, string>();
+  readonly foreign = new Map<string, { readonly parts: readonly unknown[]; readonly text: string }>();
 
   constructor(name: string, watcher: BackendWatcher, instancesMax: number) {
     super(instancesMax);
@@ -74,7 +74,7 @@ export class WatchedBackend extends MemoryBackend {
 
   /** Puts an object there that is not ours, whatever it looks like. */
   putForeign(object: MemoryObject): void {
-    this.foreign.set(object.id, JSON.stringify(object));
+    this.foreign.set(object.id, { parts: Object.values(object), text: JSON.stringify(object) });
     this.objects.set(object.id, object);
   }
 }

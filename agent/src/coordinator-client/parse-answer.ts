@@ -3,8 +3,8 @@
  * that we do not know, so that a newer coordinator can say more than an older agent understands.
  */
 import type { Static, TSchema } from 'typebox';
-import { Check } from 'typebox/schema';
 import { AppError, ERRORS, type ErrorCode } from '@dc/shared/errors';
+import { validatorOf } from '@dc/shared/wire/validator-of';
 
 /** The parts of JSON Schema that wire schemas use. */
 interface Shape {
@@ -17,10 +17,10 @@ interface Shape {
 /** The answer as `schema` has it, without unknown members. Throws RESPONSE_INVALID where it does not fit. */
 export function parseAnswer<S extends TSchema>(schema: S, answer: unknown): Static<S> {
   const known = withoutUnknown(schema, answer);
-  if (!Check(schema, known)) {
+  if (!validatorOf(schema).Check(known)) {
     throw new AppError('RESPONSE_INVALID', 'The coordinator answered something that is not as agreed.');
   }
-  return known;
+  return known as Static<S>;
 }
 
 function withoutUnknown(shape: Shape, value: unknown): unknown {

@@ -2,11 +2,13 @@
 import { hashJws } from '@dc/shared/crypto/jws';
 import { CHAIN_START } from '@dc/shared/evidence/record';
 import type { Database } from 'better-sqlite3';
+import { ContractMemory } from './contract-memory.ts';
 import { ENDED_LONG_AGO, FORGET } from './forget-history.ts';
 import type { OpenOptions } from './open-journal.ts';
 import type {
   AskedRelease,
   ChainPlace,
+  ContractView,
   Journal,
   JournalInstance,
   JournalOrder,
@@ -26,6 +28,7 @@ import { StatementCache } from './statement-cache.ts';
 /** Made by `openJournal` only. */
 export class SqliteJournal extends SqliteReader implements Journal {
   readonly #db: Database;
+  readonly #memory = new ContractMemory();
   /** Runs work in a transaction that takes the write lock at its beginning. Made once: making one costs as much as a write. */
   readonly #transact: (work: (writer: JournalWriter) => unknown) => unknown;
   readonly #writer: SqliteWriter;
@@ -35,7 +38,7 @@ export class SqliteJournal extends SqliteReader implements Journal {
   constructor(db: Database, release: () => void, onWrite: OpenOptions['onWrite']) {
     super(db);
     this.#db = db;
-    this.#writer = new SqliteWriter(db);
+    this.#writer = new SqliteWriter(db, this.#memory);
     const transaction = db.transaction((work: (writer: JournalWriter) => unknown) => work(this.#writer));
     this.#transact = (work) => transaction.immediate(work);
     this.#release = release;
@@ -49,10 +52,39 @@ export class SqliteJournal extends SqliteReader implements Journal {
     try {
       result = this.#transact(work) as T;
     } catch (error) {
+      this.#memory.forgetAll(); // What was read in there has never happened.
       throw translateError(error, this.#db.name);
     }
     this.#onWrite(label, 'after');
     return result;
+  }
+
+  override contract(contractId: string): ContractView | null {
+    const known = this.#memory.of(contractId);
+    if (known.view !== undefined) return known.view;
+    const view = super.contract(contractId);
+    for (const { sagaId } of view?.sagas ?? []) this.#memory.learnSaga(sagaId, contractId);
+    known.view = view;
+    return view;
+  }
+
+  override saga(sagaId: string): SagaView | null {
+    const contractId = this.#memory.contractOf(sagaId);
+    const view = contractId === undefined ? undefined : this.#memory.of(contractId).view;
+    return view?.sagas.find((saga) => saga.sagaId === sagaId) ?? super.saga(sagaId);
+  }
+
+  override lease(contractId: string): Lease | null {
+    const { view } = this.#memory.of(contractId);
+    return view?.lease ?? super.lease(contractId);
+  }
+
+  override isLeaseNeeded(lease: Pick<Lease, 'contractId' | 'epoch'>): boolean {
+    const known = this.#memory.of(lease.contractId);
+    if (known.lease?.epoch === lease.epoch) return known.lease.isNeeded;
+    const isNeeded = super.isLeaseNeeded(lease);
+    known.lease = { epoch: lease.epoch, isNeeded };
+    return isNeeded;
   }
 
   override close(): void {
@@ -63,12 +95,16 @@ export class SqliteJournal extends SqliteReader implements Journal {
 
 class SqliteWriter implements JournalWriter {
   readonly #statements: StatementCache;
+  readonly #memory: ContractMemory;
 
-  constructor(db: Database) {
+  /** Whatever changes what `memory` may hold is forgotten there first. */
+  constructor(db: Database, memory: ContractMemory) {
     this.#statements = new StatementCache(db);
+    this.#memory = memory;
   }
 
   saveOrder(order: Omit<JournalOrder, 'returned'>): boolean {
+    this.#memory.forget(order.contractId);
     return this.#run(
       `INSERT INTO orders (order_id, contract_id, kind, epoch, expires_at, received_at, compact)
        VALUES (:orderId, :contractId, :kind, :epoch, :expiresAt, :receivedAt, :compact) ON CONFLICT DO NOTHING`,
@@ -77,6 +113,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   returnOrder(order: OrderName, reason: Omit<OrderReturn, 'deliveredAt'>): void {
+    this.#memory.forgetAll(); // Which contract it is for only the table knows.
     this.#run(
       `UPDATE orders SET return_code = :code, return_detail = :detail, nothing_made = :nothingMade, returned_at = :at
        WHERE order_id = :orderId AND epoch = :epoch AND returned_at IS NULL`,
@@ -85,6 +122,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   acknowledgeReturn(order: OrderName, at: number): void {
+    this.#memory.forgetAll();
     this.#run('UPDATE orders SET return_delivered_at = :at WHERE order_id = :orderId AND epoch = :epoch', {
       ...order,
       at,
@@ -97,6 +135,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   saveLease(lease: Lease): boolean {
+    this.#memory.forget(lease.contractId);
     return this.#run(
       `INSERT INTO leases (contract_id, order_id, epoch, granted_at, expires_at, lost)
        VALUES (:contractId, :orderId, :epoch, :grantedAt, :expiresAt, :lost)
@@ -108,6 +147,8 @@ class SqliteWriter implements JournalWriter {
   }
 
   createSaga(saga: Omit<SagaView, 'finished' | 'events'>): void {
+    this.#memory.forget(saga.contractId);
+    this.#memory.learnSaga(saga.sagaId, saga.contractId);
     this.#run(
       `INSERT INTO sagas (saga_id, contract_id, name, version, order_id, input, created_at)
        VALUES (:sagaId, :contractId, :name, :version, :orderId, :input, :createdAt)`,
@@ -140,10 +181,12 @@ class SqliteWriter implements JournalWriter {
         epoch,
       },
     );
+    this.#memory.forgetSaga(sagaId);
     this.#run('DELETE FROM saga_secrets WHERE saga_id = :sagaId', { sagaId });
   }
 
   saveInstance(instance: JournalInstance): void {
+    this.#memory.forget(instance.contractId);
     this.#run(
       `INSERT INTO instances (contract_id, phase, handle, ssh, changed_at)
        VALUES (:contractId, :phase, :handle, :ssh, :changedAt)
@@ -187,6 +230,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   saveRelease(release: AskedRelease): void {
+    this.#memory.forget(release.contractId);
     this.#run(
       `INSERT INTO releases (saga_id, contract_id, instance_ids, reason, asked_at, allowed_at, counts)
        VALUES (:sagaId, :contractId, :instanceIds, :reason, :askedAt, :allowedAt, :counts) ON CONFLICT DO NOTHING`,
@@ -199,6 +243,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   confirmReleases(sagaIds: readonly string[], at: number): number {
+    this.#memory.forgetAll();
     this.#run('UPDATE releases SET counts = 0 WHERE counts = 1', {});
     return this.#statements
       .prepare(
@@ -209,6 +254,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   forgetHistory(before: number, limit: number): number {
+    this.#memory.forgetAll();
     const rows = this.#statements.prepare(ENDED_LONG_AGO(LIVE)).all({ before, limit }) as {
       contract_id: string;
     }[];
@@ -241,6 +287,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   #append(event: SagaEvent): void {
+    this.#memory.forgetSaga(event.sagaId);
     // Written only while the saga is open: `outcome` decides, not the caller's memory.
     const added = this.#run(
       `INSERT INTO saga_events (saga_id, step, event, attempt, at, data)

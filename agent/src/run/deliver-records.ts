@@ -5,7 +5,7 @@
 import type { Clock } from '@dc/shared/clock';
 import { hashJws } from '@dc/shared/crypto/jws';
 import { AppError, isAppError } from '@dc/shared/errors';
-import { verifyCheckpoint } from '@dc/shared/evidence/record';
+import { verifyCheckpoint, type Checkpoint } from '@dc/shared/evidence/record';
 import type { PinnedKeys } from '../coordinator-keys/pinned-keys.ts';
 import type { Coordinator, RecordsTaken } from '../coordinator-client/coordinator.ts';
 import type { Journal, JournalRecord } from '../journal/journal.ts';
@@ -52,7 +52,7 @@ export class RecordDelivery {
       contact.seen();
       const receipt = verifyCheckpoint(taken.checkpoint);
       if (receipt !== null) await pins.meet([receipt.coordinator], signal);
-      this.#acknowledge(batch, taken);
+      this.#acknowledge(batch, taken, receipt);
     } catch (error) {
       this.#reopenGap(error);
       throw error;
@@ -77,9 +77,13 @@ export class RecordDelivery {
     return records.filter((record) => record.agentKey === agentKey);
   }
 
-  #acknowledge(batch: readonly JournalRecord[], { results, checkpoint }: RecordsTaken): void {
+  #acknowledge(
+    batch: readonly JournalRecord[],
+    { results, checkpoint }: RecordsTaken,
+    receipt: Checkpoint | null,
+  ): void {
     const { journal, clock, log } = this.#parts;
-    this.#assertReceipt(batch, checkpoint);
+    this.#assertReceipt(batch, receipt);
     const answers = new Map(results.map((result) => [result.seq, result.code ?? result.outcome]));
     const at = Math.round(clock.now());
     journal.write('records.delivered', (writer) => {
@@ -99,10 +103,9 @@ export class RecordDelivery {
   }
 
   /** A record counts as delivered only with the coordinator's signature for it: it is our proof later on. */
-  #assertReceipt(batch: readonly JournalRecord[], compact: string): void {
+  #assertReceipt(batch: readonly JournalRecord[], receipt: Checkpoint | null): void {
     const { agentKey, pins } = this.#parts;
     const last = batch.at(-1);
-    const receipt = verifyCheckpoint(compact);
     const fits =
       last !== undefined &&
       receipt !== null &&

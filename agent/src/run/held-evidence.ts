@@ -3,7 +3,7 @@
  * it what it does not know any more, and then acts on nothing until somebody has looked (safe mode).
  */
 import type { Clock } from '@dc/shared/clock';
-import { verifyCheckpoint } from '@dc/shared/evidence/record';
+import { readCheckpoint } from '@dc/shared/evidence/record';
 import { HELD_ORDERS_MAX, type WireHeartbeatAnswer, type WireHeldEvidence } from '@dc/shared/wire/agent';
 import type { Coordinator } from '../coordinator-client/coordinator.ts';
 import type { JournalReader } from '../journal/journal.ts';
@@ -22,7 +22,8 @@ export function describeHeld(journal: Pick<JournalReader, 'fact' | 'newestOrder'
 
 /** The sequence number up to which the coordinator has signed receipts; 0 for none. */
 export function receiptedSeq(journal: Pick<JournalReader, 'fact'>): number {
-  return verifyCheckpoint(journal.fact(FACTS.checkpoint) ?? '')?.payload.seq ?? 0;
+  // It was verified before it was kept.
+  return readCheckpoint(journal.fact(FACTS.checkpoint) ?? '')?.payload.seq ?? 0;
 }
 
 export interface HeldOrdersParts {

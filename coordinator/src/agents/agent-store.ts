@@ -111,7 +111,7 @@ export async function listHeldElsewhere(
     .select('id')
     .where('id', 'in', contractIds)
     .where('provider_pubkey', '=', agent.provider)
-    .where('place_held', '=', 1)
+    .where('place_held', '=', sql.lit(1))
     .where('agent_key', '<>', agent.publicKey)
     .execute();
   return rows.map(({ id }) => id);

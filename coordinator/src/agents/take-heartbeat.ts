@@ -1,4 +1,5 @@
 /** Takes an agent's heartbeat in, and does what follows from it: what may be sold, who is asked again, who is told. */
+import { sql } from 'kysely';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { AppError } from '@dc/shared/errors';
@@ -42,7 +43,7 @@ async function tellRenters({ signals }: Context, trx: Transaction, agentKey: str
     .selectFrom('contracts')
     .select('id')
     .where('agent_key', '=', agentKey)
-    .where('place_held', '=', 1)
+    .where('place_held', '=', sql.lit(1))
     .execute();
   for (const { id } of contracts) await signals.emit(trx, 'contract', id);
 }

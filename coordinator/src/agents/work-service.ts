@@ -4,7 +4,13 @@
  * it hands the order back knowing that it made nothing. Two agents can thus never both build.
  */
 import { AppError } from '@dc/shared/errors';
-import { ORDER_LIFE_S, signOrder, type OrderKind, type OrderPayload } from '@dc/shared/orders/order';
+import {
+  ORDER_LIFE_S,
+  signOrder,
+  type OrderKind,
+  type OrderPayload,
+  type Tombstone,
+} from '@dc/shared/orders/order';
 import { isTerminal } from '@dc/shared/state/contract';
 import { FIRST_LEASE_MS_MAX, type WireLease, type WireReturnWork } from '@dc/shared/wire/agent';
 import { isCredentialKind } from '@dc/shared/wire/contract';
@@ -51,11 +57,12 @@ export async function leaseWork(
     if (isNew && (await untilAgentsHeard(context, trx, contract, agent.publicKey)) > 0) continue;
     // What it took just now may have been the last room.
     if (isNew && !(await moveReservation(trx, agent.publicKey, contract, now))) continue;
-    if (work.kind === 'destroy' && readTombstone(context, contract, work.tombstone) === null) {
+    const tombstone = readTombstone(context, contract, work.tombstone);
+    if (work.kind === 'destroy' && tombstone === null) {
       await enterSafeMode(context, trx, forgedOrder(work));
       break;
     }
-    leases.push(await leaseOne(context, trx, agent, { work, contract, now }));
+    leases.push(await leaseOne(context, trx, agent, { work, contract, tombstone, now }));
   }
   return leases;
 }
@@ -70,9 +77,9 @@ async function leaseOne(
   context: Context,
   trx: Transaction,
   agent: AgentPrincipal,
-  item: { work: WorkRow; contract: ContractRow; now: number },
+  item: { work: WorkRow; contract: ContractRow; tombstone: Tombstone | null; now: number },
 ): Promise<WireLease> {
-  const { work, now } = item;
+  const { work, tombstone, now } = item;
   const epoch = item.contract.epoch + 1;
   // What was said while nobody was there is over.
   const isFirst = work.kind === 'provision' && item.contract.agent_key === null;
@@ -101,7 +108,7 @@ async function leaseOne(
   });
   return {
     order_id: work.id,
-    order: signedOrder(context, contract, { work, spec, predecessor }, agent.publicKey),
+    order: signedOrder(context, contract, { work, spec, tombstone, predecessor }, agent.publicKey),
     contract_id: contract.id,
     kind: work.kind as OrderKind,
     epoch,
@@ -114,19 +121,19 @@ async function leaseOne(
 interface OrderParts {
   work: WorkRow;
   spec: OrderPayload['spec'];
+  tombstone: Tombstone | null;
   predecessor: OrderPayload['predecessor'];
 }
 
 function signedOrder(
   context: Context,
   contract: ContractRow,
-  { work, spec, predecessor }: OrderParts,
+  { work, spec, tombstone, predecessor }: OrderParts,
   agentKey: string,
 ): string {
   const { key } = context; // Once: a rotation may begin at any moment.
   const iat = Math.floor(context.clock.now() / 1000);
   const kind = work.kind as OrderKind;
-  const tombstone = readTombstone(context, contract, work.tombstone);
   const order: OrderPayload = {
     iss: key.publicKey,
     aud: agentKey,

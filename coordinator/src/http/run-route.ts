@@ -5,9 +5,9 @@
  * the caller had been identified first: who may not call learns that and nothing else.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Compile, type Validator } from 'typebox/schema';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { parsePublicKey } from '@dc/shared/crypto/public-key';
+import { validatorOf } from '@dc/shared/wire/validator-of';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import { hasCredential, readCredential, type Credential } from './credential.ts';
@@ -66,7 +66,6 @@ export class RouteRunner {
   readonly #isPublic: boolean;
   /** True where an unknown key may call: it is for the handler to say what it means. */
   readonly #takesAnyKey: boolean;
-  #answers: Validator | undefined;
 
   constructor(route: Route, services: RouteServices) {
     this.route = route;
@@ -284,12 +283,12 @@ export class RouteRunner {
         `${name} answers ${String(answer.status)} instead of ${String(successStatus)}.`,
       );
     if (successStatus === 204) return;
-    this.#answers ??= Compile(schema.response);
+    const answers = validatorOf(schema.response);
     // What goes over the wire is checked: JSON drops what is undefined.
     const body = JSON.parse(JSON.stringify(answer.body)) as unknown;
-    if (this.#answers.Check(body)) return;
+    if (answers.Check(body)) return;
     throw new AppError('INTERNAL_BUG', `${name} answers what its schema does not allow.`, {
-      fields: findProblems(this.#answers, body, ''),
+      fields: findProblems(answers, body, ''),
     });
   }
 }

@@ -3,10 +3,11 @@
  * path and query are converted, because everything in a URL is text; a body must have the right types itself.
  */
 import type { TSchema } from 'typebox';
-import { Compile, type Validator } from 'typebox/schema';
+import type { Validator } from 'typebox/schema';
 import { Settings } from 'typebox/system';
 import { AppError, type FieldProblem } from '@dc/shared/errors';
 import { PLAIN_LINES_PATTERN, PLAIN_TEXT_PATTERN } from '@dc/shared/wire/schema-parts';
+import { validatorOf } from '@dc/shared/wire/validator-of';
 import type { Route } from './route.ts';
 
 /** More than a person mends at once; a batch of 500 bad records need not be listed whole. */
@@ -69,7 +70,6 @@ class PartValidator {
   readonly #prefix: string;
   readonly #schema: TSchema | undefined;
   readonly #mode: 'keep' | 'convert' | 'ignore';
-  #validator: Validator | undefined;
 
   constructor(prefix: string, schema: TSchema | undefined, mode: 'keep' | 'convert' | 'ignore') {
     this.#prefix = prefix;
@@ -83,8 +83,8 @@ class PartValidator {
       return undefined;
     }
     const shaped = this.#shape(value);
-    this.#validator ??= Compile(this.#schema);
-    if (!this.#validator.Check(shaped)) problems.push(...findProblems(this.#validator, shaped, this.#prefix));
+    const validator = validatorOf(this.#schema);
+    if (!validator.Check(shaped)) problems.push(...findProblems(validator, shaped, this.#prefix));
     return shaped;
   }
 

@@ -99,7 +99,7 @@ export function listHeldBack(reader: Reader) {
   return reader
     .selectFrom('records')
     .select(['agent_key', 'seq', 'compact', 'contract_id', 'kind'])
-    .where('code', '=', 'COORDINATOR_SAFE_MODE')
+    .where('code', '=', sql.lit('COORDINATOR_SAFE_MODE'))
     .orderBy('agent_key')
     .orderBy('seq')
     .execute();

@@ -3,7 +3,7 @@
  * coordinator's checkpoints over them (PROTOCOL.md, "Evidence"; invariant I12).
  */
 import type { SigningKey } from '../crypto/ed25519.ts';
-import { hashJws, parseJws, signJws, verifyJws } from '../crypto/jws.ts';
+import { hashJws, parseJws, signJws, verifyJws, type ParsedJws } from '../crypto/jws.ts';
 
 export const RECORD_TYP = 'dc-record';
 export const CHECKPOINT_TYP = 'dc-checkpoint';
@@ -76,12 +76,25 @@ export function signCheckpoint(payload: CheckpointPayload, key: SigningKey): str
   return signJws(CHECKPOINT_TYP, payload, key);
 }
 
+/** A checkpoint that was read, with the key that its header names. */
+export interface Checkpoint {
+  coordinator: string;
+  payload: CheckpointPayload;
+}
+
 /** Reads and verifies a checkpoint; null where form, typ or signature is wrong. */
-export function verifyCheckpoint(
-  compact: string,
-): { coordinator: string; payload: CheckpointPayload } | null {
+export function verifyCheckpoint(compact: string): Checkpoint | null {
   const jws = parseJws(compact);
-  if (jws === null || !verifyJws(jws, CHECKPOINT_TYP)) return null;
+  return jws !== null && verifyJws(jws, CHECKPOINT_TYP) ? checkpointOf(jws) : null;
+}
+
+/** Reads a checkpoint that was verified before; null where it is none in form. */
+export function readCheckpoint(compact: string): Checkpoint | null {
+  const jws = parseJws(compact);
+  return jws?.typ === CHECKPOINT_TYP ? checkpointOf(jws) : null;
+}
+
+function checkpointOf(jws: ParsedJws): Checkpoint | null {
   const payload = jws.payload as Partial<CheckpointPayload> | null;
   const { agent, seq, hash, received_at } = payload ?? {};
   if (typeof agent !== 'string' || !Number.isSafeInteger(seq) || typeof hash !== 'string') return null;

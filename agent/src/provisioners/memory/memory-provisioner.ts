@@ -49,6 +49,11 @@ export class MemoryProvisioner implements Provisioner {
   readonly #backend: MemoryBackend;
   readonly #clock: Clock;
   readonly #sealSecret: Uint8Array;
+  /** What was computed of each object: a list of them is asked for all the time. */
+  readonly #known = new WeakMap<
+    MemoryObject,
+    Pick<Instance, 'seal' | 'ssh'> & { readonly text: string | null }
+  >();
 
   constructor(parts: MemoryProvisionerParts) {
     this.#backend = parts.backend;
@@ -189,10 +194,19 @@ export class MemoryProvisioner implements Provisioner {
   }
 
   #instance(object: MemoryObject): Instance {
-    const { id, contractId, token, power, port } = object;
-    const seal = validSeal(object, this.#sealSecret);
+    const { id, contractId, token, power } = object;
     const handle: Handle = { driver: this.kind, version: 1, id };
-    return { handle, seal, contractId, token, power, ssh: sshAccess(id, port) };
+    const { seal, ssh } = this.#know(object);
+    return { handle, seal, contractId, token, power, ssh };
+  }
+
+  #know(object: MemoryObject): Pick<Instance, 'seal' | 'ssh'> {
+    const known = this.#known.get(object);
+    if (known?.text === object.seal) return known;
+    const seal = validSeal(object, this.#sealSecret);
+    const computed = { text: object.seal, seal, ssh: sshAccess(object.id, object.port) };
+    this.#known.set(object, computed);
+    return computed;
   }
 
   /** Does the work under the fault that waits for this operation, if one does. */
