@@ -66,6 +66,9 @@ describe('dc-coordinator --help', () => {
     'admin ledger export',
     'admin grant-admin',
     'admin stats',
+    'admin refunds',
+    'admin refunds approve',
+    'admin refunds decline',
     'admin stripe',
     'admin stripe setup',
     'admin key',
@@ -247,6 +250,17 @@ describe('admin key', () => {
       'Every key that is there counts.\n',
     );
     expect((await run('admin', 'key', 'rotate', '--overlap', 'soon', '--config', file)).exitCode).toBe(2);
+  });
+});
+
+describe('admin refunds', () => {
+  it('says that none waits, and that there is none to decide about', async () => {
+    const file = writeConfig();
+    await run('migrate', '--config', file);
+    expect((await run('admin', 'refunds', 'list', '--config', file)).out).toBe('No refund waits.\n');
+    const unknown = await run('admin', 'refunds', 'approve', 'nothing', '--config', file);
+    expect([unknown.exitCode, unknown.err]).toEqual([2, expect.stringContaining('REFUND_NOT_FOUND')]);
+    expect((await run('admin', 'refunds', 'decline', 'nothing', '--config', file)).err).toContain('--reason');
   });
 });
 

@@ -18,6 +18,7 @@ import { CONFIG_FILE, loadConfig } from './config/load-config.ts';
 import type { Context } from './context.ts';
 import type { Database } from './database/database.ts';
 import { describeChecks, runDoctor } from './health/doctor.ts';
+import { addRefundCommands } from './payments/refund-commands.ts';
 import { addStripeCommands } from './payments/stripe/stripe-commands.ts';
 import { addKeyCommands } from './keys/key-commands.ts';
 import { createLog } from './lib/log.ts';
@@ -125,6 +126,7 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
     .action((options: ConfigOption) => report(options, (db) => reportStats(db.read)));
   const print = (line: string): void => environment.print(line);
   addSafeModeCommands(admin, { print, setExit, withContext: offline(environment), addConfig });
+  addRefundCommands(admin, { print, withContext: offline(environment), addConfig });
   addStripeCommands(admin, { print, loadConfig, addConfig });
   addKeyCommands(admin, { clock: systemClock, random: systemRandom, print, loadConfig, addConfig });
 }

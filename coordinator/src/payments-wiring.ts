@@ -18,7 +18,8 @@ import { paymentAdminRoutes } from './payments/payment-admin-routes.ts';
 import { createIcpayPayment } from './payments/icpay/icpay-payment.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
 import { sendRefund } from './payments/refund-job.ts';
-import { REFUND_TOPIC } from './payments/settlement.ts';
+import { refundGateRoutes } from './payments/refund-gate-routes.ts';
+import { REFUND_TOPIC } from './payments/refund-topic.ts';
 import { createStripePayment } from './payments/stripe/stripe-payment.ts';
 import { createTestPayment } from './payments/test-payment.ts';
 import { walletRoutes } from './payments/wallet/wallet-routes.ts';
@@ -63,12 +64,16 @@ export function paymentRoutes(context: Context, payments: Payments): Route[] {
     ...webhookRoutes(context, payments),
     ...walletRoutes(context, payments),
     ...paymentAdminRoutes(context),
+    ...refundGateRoutes(context),
   ];
 }
 
 /** The jobs of payments. */
 export function addPaymentJobs(jobs: JobRunner, context: Context, payments: Payments): void {
-  jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal));
+  // For ever: money that is owed is never given up. Those that fail again and again are on the admin's page.
+  jobs.handle(REFUND_TOPIC, ({ key, signal }) => sendRefund(context, payments, key, signal), {
+    attemptsMax: Infinity,
+  });
   jobs.handle(OPEN_TOPIC, ({ key, signal }) => openPayment(context, payments, key, signal));
   jobs.handle(LOOK_TOPIC, ({ key, signal }) => lookAtPayment(context, payments, key, signal));
   jobs.handle(CAPTURE_TOPIC, ({ key, signal }) => capturePayment(context, payments, key, signal));

@@ -294,6 +294,12 @@ export const ERRORS = {
     'What was used of earlier rentals is unpaid.',
     'Top up the wallet: what is due is taken from it within a minute.',
   ),
+  REFUND_NOT_FOUND: row('not_found', 'There is no such refund request.', 'Check the address.'),
+  REFUND_STATE: row(
+    'conflict',
+    'Nothing is to be decided about this refund.',
+    'Look at what became of it: GET /api/v1/admin/refund-requests.',
+  ),
   WALLET_TOO_LOW: row(
     'exhausted',
     'The wallet does not hold enough.',

@@ -7,6 +7,8 @@ import { rowsNeedingAttention } from '../jobs/outbox.ts';
 import { exportHead, exportSet, type ExportFormat } from '../payments/ledger-export.ts';
 import { readLedger } from '../payments/ledger-page.ts';
 import { verifyLedger } from '../payments/ledger-verify.ts';
+import { listRequests } from '../payments/refund-gate-store.ts';
+import { listFailingRefunds } from '../payments/refund-gate-view.ts';
 import { findSafeMode } from '../safe-mode/safe-mode-store.ts';
 
 /** A text, and whether what it says is good. */
@@ -81,6 +83,11 @@ export async function reportStats(reader: Reader): Promise<AdminReport> {
   const stuck = await rowsNeedingAttention(reader, STUCK_MAX);
   for (const row of stuck)
     lines.push(`needs attention: ${row.topic} ${row.key}, ${String(row.attempts)} attempts`);
+  const waiting = await listRequests(reader, { state: 'waiting', limit: STUCK_MAX });
+  for (const { id, refund_key } of waiting)
+    lines.push(`waits for approval: refund request ${id} (${refund_key})`);
+  for (const { key, attempts } of await listFailingRefunds(reader, STUCK_MAX))
+    lines.push(`does not leave: ${key}, ${String(attempts)} attempts`);
   const safeMode = await findSafeMode(reader);
   if (safeMode !== null)
     lines.push(

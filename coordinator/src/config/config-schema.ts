@@ -19,6 +19,9 @@ const seconds = (description: string, least: number, value: number) =>
 const perMinute = (description: string, value: number) =>
   Type.Integer({ description, minimum: 1, maximum: 10_000_000, default: value });
 
+const wholeUnits = (description: string, value: number) =>
+  Type.Integer({ description, minimum: 0, maximum: 1_000_000_000, default: value });
+
 const secretFile = (what: string, example: string) =>
   Type.String({
     minLength: 1,
@@ -180,6 +183,19 @@ export const RawConfigSchema = closed(
         release_interval_s: seconds('how often what was proved is released to providers', 60, 86_400),
       },
       'how providers earn',
+    ),
+    refunds: closed(
+      {
+        per_refund: wholeUnits('a larger refund waits for an admin', 1000),
+        per_renter_a_day: wholeUnits('and so does what a renter gets back on a day (UTC) beyond this', 2000),
+        per_day: wholeUnits('and so does what all renters together get back on a day beyond this', 20_000),
+        units: Type.Record(Type.String({ pattern: '^[A-Z][A-Z0-9]{2,9}$' }), Type.Integer({ minimum: 1 }), {
+          description: 'how many of a currency count as one in these bounds, where it is not one',
+          default: {},
+          examples: [{ JPY: 150 }],
+        }),
+      },
+      'up to where refunds leave without a person, in whole units of the currency; what was never delivered always does',
     ),
     rate_limits: closed(
       {

@@ -1,5 +1,6 @@
 /** The coordinator's settings after loading: validated, with defaults. config-schema.ts says what may be written. */
 import type { LogLevel } from '../lib/log.ts';
+import type { RefundBounds } from '../payments/refund-bounds.ts';
 
 /** How Stripe is reached, and what is asked of it. The secrets themselves stay in their files. */
 export interface StripeConfig {
@@ -69,6 +70,8 @@ export interface CoordinatorConfig {
     /** How long evidence of a contract's time may come late. */
     evidenceGraceMs: number;
   };
+  /** Up to where refunds leave without a person. */
+  refunds: RefundBounds;
   rateLimits: {
     /** Requests a minute for a key or session; bursts of a fifth of it. */
     perKeyPerMinute: number;

@@ -60,8 +60,16 @@ describe('the configuration', () => {
         verifyTimeoutMs: 60_000,
       },
       earning: { releaseIntervalMs: 86_400_000, proofMs: 600_000, evidenceGraceMs: 86_400_000 },
+      refunds: { perRefund: 1000, perRenterADay: 2000, perDay: 20_000, units: {} },
       rateLimits: { perKeyPerMinute: 600, perAgentPerMinute: 6000, perAddressPerMinute: 600 },
     });
+  });
+
+  it('takes how many of a currency count as one in the bounds of refunds', () => {
+    const file = write(`${MINIMAL}\n[refunds]\nper_refund = 10\nunits = { JPY = 150 }\n`);
+    expect(loadConfig(file).refunds).toMatchObject({ perRefund: 10, units: { JPY: 150 } });
+    const wrong = write(`${MINIMAL}\n[refunds]\nunits = { yen = 150 }\n`);
+    expect(() => loadConfig(wrong)).toThrow('refunds.units.yen');
   });
 
   it('takes what is written, and a port of the command line over it', () => {

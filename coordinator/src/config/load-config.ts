@@ -151,7 +151,7 @@ function toPayments(
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
   const dataDir = resolve(folder, raw.data_dir);
-  const { agents, contracts, earning, rate_limits: limits } = raw;
+  const { agents, contracts, earning, refunds, rate_limits: limits } = raw;
   return {
     environment: raw.environment,
     publicUrl: new URL(raw.public_url).origin,
@@ -177,6 +177,12 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
       releaseIntervalMs: earning.release_interval_s * 1000,
       proofMs: PROOF_MS,
       evidenceGraceMs: EVIDENCE_GRACE_MS,
+    },
+    refunds: {
+      perRefund: refunds.per_refund,
+      perRenterADay: refunds.per_renter_a_day,
+      perDay: refunds.per_day,
+      units: refunds.units,
     },
     rateLimits: {
       perKeyPerMinute: limits.per_key,

@@ -8,6 +8,7 @@ import type { Reader } from '../database/database.ts';
 import { findCheckoutUrls } from '../payments/payment-asks.ts';
 import { refundedE9s } from '../payments/refund-store.ts';
 import { quoteRefund } from '../payments/book-earning.ts';
+import { viewRefundApproval } from '../payments/refund-gate-view.ts';
 import { viewCredentials } from '../credentials/credential-view.ts';
 import { endOfPause } from './contract-rules.ts';
 import { findNotice } from './contract-notice.ts';
@@ -38,6 +39,7 @@ export async function viewRow(reader: Reader, row: ContractRow, now: number): Pr
     ...contract,
     notice: await findNotice(reader, row, now),
     may_extend: await viewExtending(reader, row),
+    ...(isTerminal(row.state) ? { refund_approval: await viewRefundApproval(reader, row.id) } : {}),
     ...(credentials === null ? {} : { credentials }),
   };
 }

@@ -22,7 +22,8 @@ import { balanceOf, moneyOfContract } from './ledger-store.ts';
 import { accounts } from './ledger.ts';
 import type { DisputeFact } from './payment-provider.ts';
 import type { PaymentRow } from './payment-store.ts';
-import { REFUND_TOPIC, settleAfterLoss } from './settlement.ts';
+import { REFUND_TOPIC } from './refund-topic.ts';
+import { settleAfterLoss } from './settlement.ts';
 
 type DisputeRow = Selectable<DisputesTable>;
 

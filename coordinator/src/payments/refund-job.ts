@@ -4,6 +4,7 @@ import { findContract } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import { assertActing } from '../safe-mode/safe-mode.ts';
 import type { PaymentProvider } from './payment-provider.ts';
+import { isKeptBack } from './refund-gate-store.ts';
 import { refundThrough } from './refund-parts.ts';
 import { findRefund } from './refund-store.ts';
 import { settleRefund } from './settle-refund.ts';
@@ -18,6 +19,9 @@ export async function sendRefund(
   const refund = await findRefund(context.db.read, key);
   if (refund === null || refund.confirmed_at !== null) return;
   await assertActing(context.db.read);
+  // Nothing is sent on its way before it is decided; this is for a row that is there all the same.
+  if (await isKeptBack(context.db.read, key))
+    throw new AppError('SERVICE_UNAVAILABLE', 'The refund waits for an admin to approve it.');
   const contract = await findContract(context.db.read, refund.contract_id);
   const provider = contract === null ? undefined : payments.get(contract.payment_method);
   if (contract === null || provider === undefined) {

@@ -18,6 +18,7 @@ import {
   type PaymentRefundRow,
   type PaymentRow,
 } from './payment-store.ts';
+import { refundAudited } from './refund-calls.ts';
 import type { RefundWay } from './settle-refund.ts';
 
 /** A refund that was decided. */
@@ -45,7 +46,8 @@ export async function refundThrough(
   const { key, contract, amount } = refund;
   if (provider.source === 'wallet') return { processorE9s: 0n, taxE9s: 0n, walletE9s: amount.amountE9s };
   if (provider.online === undefined) {
-    await provider.refund({ key, contractId: contract.id, amount }, signal);
+    const request = { key, contractId: contract.id, amount };
+    await refundAudited(context, provider, { refundKey: key, request }, signal);
     return { processorE9s: amount.amountE9s, taxE9s: 0n, walletE9s: 0n };
   }
   await assertUndisputed(context.db.read, contract.id);
@@ -168,16 +170,15 @@ async function sendPart(
   const payment = await findPayment(context.db.read, part.payment_key);
   if (payment === null) throw new Error(`refund ${part.id} has no payment`);
   if (provider.online?.capabilities.repeatsRefunds === false) await markAsked(context, part, payment);
-  const answer = await provider.refund(
-    {
-      key: part.id,
-      contractId,
-      amount: { amountE9s: part.amount_e9s, currency: part.currency },
-      payment: refsOf(payment),
-    },
-    signal,
-  );
-  if (answer === undefined) throw new Error(`${provider.method} does not say what became of a refund`);
+  const request = {
+    key: part.id,
+    contractId,
+    amount: { amountE9s: part.amount_e9s, currency: part.currency },
+    payment: refsOf(payment),
+  };
+  const refundKey = part.refund_key ?? part.id;
+  const answer = await refundAudited(context, provider, { refundKey, request }, signal);
+  if (answer === null) throw new Error(`${provider.method} does not say what became of a refund`);
   const now = context.clock.now();
   await context.db.write(async (trx) => {
     await trx

@@ -1,20 +1,18 @@
 /**
  * What happens to a contract's money when it ends: what was proved is released to the provider, what was not is
  * credited, the rest is refunded, together exactly what was paid. Where the last minutes wait for evidence, what hangs
- * on them stays in escrow until it has come or is too late. The refund itself leaves through the outbox.
+ * on them stays in escrow until it has come or is too late. The refund itself leaves by
+ * the gate (refund-gate.ts) and the outbox.
  */
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import { defineTopic } from '../jobs/outbox.ts';
 import { bookEarnings, decideEarnings, type Decision } from './book-earning.ts';
 import { findEarning, updateEarning, type EarningContract } from './earning-store.ts';
 import { moneyOfContract } from './ledger-store.ts';
 import { refundDecided } from './ledger.ts';
+import { passGate } from './refund-gate.ts';
 import { insertRefund } from './refund-store.ts';
-
-/** Refunds to make; the key of the row is the refund's. */
-export const REFUND_TOPIC = defineTopic<Record<string, never>>('payment.refund');
 
 /** What was not proved before the end is looked for again after this. */
 const LOOK_AGAIN_MS = 900_000;
@@ -122,7 +120,7 @@ export async function refundPayment(
 /** The key of the refund that ends a contract: there is one. */
 export const endRefundKey = (contractId: string): string => `refund:${contractId}:end`;
 
-/** Books the refund and sends it on its way; false where its key is known or there is nothing to send. */
+/** Books the refund and sends it on its way, as far as it may go by itself; false where its key is known or there is nothing to send. */
 async function bookRefund(
   context: Context,
   trx: Transaction,
@@ -151,6 +149,7 @@ async function bookRefund(
       credit: { amountE9s: creditE9s, currency },
     }),
   );
-  await context.outbox.enqueue(trx, REFUND_TOPIC, { key, payload: {} });
+  const whole = { amountE9s: amountE9s + creditE9s, currency };
+  await passGate(context, trx, { key, contractId: contract.id, amount: whole });
   return true;
 }

@@ -106,6 +106,8 @@ export function moneyOutcome(contract: WireContract, refunded: string | null): s
       ? 'The whole time was used: there is nothing to refund.'
       : 'Nothing is left to refund.';
   }
+  if (contract.refund_approval?.status === 'declined')
+    return `Refunded: ${refunded}, of it into your wallet what was not sent back.`;
   const isConfirmed =
     contract.payment.status === 'refunded' || contract.payment.status === 'partially_refunded';
   return isConfirmed ? `Refunded: ${refunded}.` : `Refund on its way: ${refunded}.`;

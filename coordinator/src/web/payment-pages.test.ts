@@ -4,6 +4,7 @@ import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import {
   openStripeMarket,
   rentByStripe,
+  rentCaptured,
   type StripeMarket,
 } from '../payments/stripe/testing/stripe-market.ts';
 
@@ -95,5 +96,23 @@ describe('the pages of payments', () => {
     expect(text).toContain(event.id);
     expect(text).toContain('No dispute is open.');
     expect(text).toContain('that belongs to no payment of ours');
+  });
+
+  it('show the operator the refunds that wait, and their renter since when', async () => {
+    market.coordinator.context.config.refunds = { perRefund: 0, perRenterADay: 0, perDay: 0, units: {} };
+    market.standIn.deliverTo(market.deliver);
+    const { id } = await rentCaptured(market);
+    await market.coordinator.client.post(`/contracts/${id}/cancel`, {}, { key: market.renter });
+    const cookie = await signIn(market.renter);
+    expect((await show(`/contracts/${id}`, cookie)).text).toMatch(
+      /of your refund waits for approval<\/b> since\s+<time/,
+    );
+    await market.coordinator.context.db.write((trx) =>
+      trx.updateTable('accounts').set({ is_admin: 1 }).execute(),
+    );
+    const { text } = await show('/admin', cookie);
+    expect(text).toContain('Refunds that wait for your approval');
+    expect(text).toContain(`/contracts/${id}`);
+    expect(text).toContain('data-decide="decline"');
   });
 });

@@ -18,6 +18,8 @@ import { viewProvider } from '../offerings/provider-view.ts';
 import { rowsNeedingAttention } from '../jobs/outbox.ts';
 import { lookAtPaymentNow, type Payments } from '../payments/checkouts.ts';
 import { listDisputes, listKeptEvents } from '../payments/payment-admin-view.ts';
+import { listRequests } from '../payments/refund-gate-store.ts';
+import { listFailingRefunds, viewRequest } from '../payments/refund-gate-view.ts';
 import { findPayment } from '../payments/payment-store.ts';
 import { topUpMethods, viewWallet } from '../payments/wallet/wallet-view.ts';
 import { viewAttention } from '../trust/attention.ts';
@@ -83,7 +85,10 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
       if (!isAdmin) return null;
       const disputes = await listDisputes(db.read);
       const events = await listKeptEvents(db.read);
-      return { disputes, events, stuck: await rowsNeedingAttention(db.read, STUCK_SHOWN) };
+      const waiting = await listRequests(db.read, { state: 'waiting', limit: STUCK_SHOWN });
+      const failingRefunds = await listFailingRefunds(db.read, STUCK_SHOWN);
+      const stuck = await rowsNeedingAttention(db.read, STUCK_SHOWN);
+      return { disputes, events, refunds: waiting.map(viewRequest), failingRefunds, stuck };
     },
     async findWallet(principal) {
       const methods = topUpMethods(payments);

@@ -1,6 +1,6 @@
 /** The port through which the pages read: what they show and nothing else. `slice-web-data.ts` asks the slices. */
 import type { WireContract } from '@dc/shared/wire/contract';
-import type { WireDispute, WireKeptEvent } from '@dc/shared/wire/payment-admin';
+import type { WireDispute, WireKeptEvent, WireRefundRequest } from '@dc/shared/wire/payment-admin';
 import type { WireWallet } from '@dc/shared/wire/wallet';
 import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
 import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
@@ -31,6 +31,9 @@ export interface ShownWallet extends WireWallet {
 export interface ShownAdmin {
   disputes: readonly WireDispute[];
   events: readonly WireKeptEvent[];
+  /** Refunds that wait for a decision; those that do not leave, however often they are tried. */
+  refunds: readonly WireRefundRequest[];
+  failingRefunds: readonly { key: string; attempts: number; lastError: string | null }[];
   /** Work that was tried until there was no sense in it. */
   stuck: readonly { topic: string; key: string; attempts: number; lastError: string | null }[];
 }

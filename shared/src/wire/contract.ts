@@ -87,6 +87,24 @@ export const Contract = closed({
   refunded: Type.Union([MoneySchema, Type.Null()], {
     description: 'How much was decided to be sent back; `payment.status` tells whether that is confirmed',
   }),
+  refund_approval: Type.Optional(
+    Type.Union(
+      [
+        closed({
+          status: oneOf(['waiting', 'declined'] as const),
+          amount: MoneySchema,
+          since: Timestamp,
+          reason: nullable(Type.String()),
+        }),
+        Type.Null(),
+      ],
+      {
+        description:
+          'A refund that waits for an admin’s approval because of its size, or went into the wallet because that was ' +
+          'declined; null where nothing of the kind is to be told. Only once the contract has ended',
+      },
+    ),
+  ),
   last_error: nullable(closed({ code: Type.String(), detail: Type.String(), remedy: Type.String() })),
   credentials: Type.Optional(
     closed(

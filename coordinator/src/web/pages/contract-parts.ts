@@ -64,10 +64,26 @@ function renderStatus({ contract }: ContractView): Html {
         ${contract.notice.until !== null && html`<p>Announced until ${timeElement(contract.notice.until)}.</p>`}
       </div>`
     }
-    ${renderCheckout(contract)} ${money !== null && html`<p class="outcome">${money}</p>`}
-    ${release !== null && html`<p>${release}</p>`}
+    ${renderRefundApproval(contract)} ${renderCheckout(contract)}
+    ${money !== null && html`<p class="outcome">${money}</p>`} ${release !== null && html`<p>${release}</p>`}
     ${hasEnded(contract) && html`<p class="actions"><a class="button" href="/">Rent another</a></p>`}
   </div>`;
+}
+
+/** A refund that does not leave by itself: since when it waits, or where its money is instead, and why. */
+function renderRefundApproval({ refund_approval: approval }: WireContract): Html | null {
+  if (approval == null) return null;
+  if (approval.status === 'waiting')
+    return html`<p class="notice">
+      <b>${moneyText(approval.amount)} of your refund waits for approval</b> since
+      ${timeElement(approval.since)}: refunds of this size are looked at by the operator of this site. It is
+      yours meanwhile.
+    </p>`;
+  return html`<p class="notice">
+    <b>${moneyText(approval.amount)} went into your <a href="/wallet">wallet</a></b> and not back the way you
+    paid: the operator of this site did not approve that.
+    ${approval.reason !== null && html`Their reason: ${approval.reason}`}
+  </p>`;
 }
 
 /** Where the contract, and time that was asked for, can be paid. */
