@@ -38,13 +38,13 @@ export async function runChecks(
   return results;
 }
 
-async function runGroup({ name, open }: CheckGroup, signal: AbortSignal): Promise<CheckResult[]> {
+async function runGroup(entry: CheckGroup, signal: AbortSignal): Promise<CheckResult[]> {
   const results: CheckResult[] = [];
   const opening = await runCheck(
     {
-      name,
+      name: entry.name,
       run: async () => {
-        const group = await open();
+        const group = await entry.open();
         try {
           for (const check of group.checks) results.push(await runCheck(check, signal));
         } finally {

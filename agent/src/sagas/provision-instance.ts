@@ -1,6 +1,6 @@
 /** Makes the instance of a paid contract: choose names → create → wait for SSH → report `provisioned`. */
 import { toHex } from '@dc/shared/ids';
-import { backendOf, type Handle, type Instance } from '../provisioners/provisioner.ts';
+import { backendOf, type Instance } from '../provisioners/provisioner.ts';
 import type { MadeStage } from '../provisioners/made-stages.ts';
 import { destroyUnreported } from './destroy-unreported.ts';
 import type { ReturnCode } from '../journal/journal.ts';
@@ -67,8 +67,9 @@ export function provisionInstance(parts: SagaParts): SagaDefinition {
     })
     .report(({ outputs, stages }) => {
       // A saga that an older version began has told none.
-      const { handle, stages: inside = [] }: { handle: Handle; stages?: readonly MadeStage[] } =
-        outputs.create;
+      const { handle } = outputs.create;
+      const told: { stages?: readonly MadeStage[] } = outputs.create;
+      const inside = told.stages ?? [];
       const ssh = outputs.wait_for_ssh;
       const { host, port, user } = ssh;
       return {

@@ -31,11 +31,11 @@ export function diagnoseProxmox(options: ProxmoxOptions, context: DiagnosisConte
   return { checks: all.map(inOurWords), close: () => client.close() };
 }
 
-const inOurWords = ({ name, run }: Check): Check => ({
-  name,
+const inOurWords = (check: Check): Check => ({
+  name: check.name,
   run: async () => {
     try {
-      return await run();
+      return await check.run();
     } catch (error) {
       throw translateRefusal(error);
     }
