@@ -50,6 +50,8 @@ export async function buildRelease(folder: string): Promise<void> {
     writeLauncher(workspace, target);
     writeManifest(workspace, target);
     cpSync(path.join(ROOT, 'LICENSE'), path.join(target, 'LICENSE'));
+    const unit = path.join('systemd', `${PROGRAMS[workspace]}.service`);
+    cpSync(path.join(ROOT, unit), path.join(target, unit));
     const packages = [...Object.keys(metafile.inputs), `node_modules/${NATIVE_PACKAGE}/lib`];
     if (workspace === 'coordinator') packages.push(...(await findWebInputs()));
     writeLicences(ROOT, packages, target);

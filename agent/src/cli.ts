@@ -21,6 +21,7 @@ import {
   providerTokenCommand,
 } from './provider/provider-commands.ts';
 import { runCommand } from './run/run.command.ts';
+import { setupProxmoxCommand } from './setup/proxmox/setup-proxmox.command.ts';
 import { setupTokenCommand } from './setup/setup-token.command.ts';
 import { statusCommand } from './status/status.command.ts';
 import { whyCommand } from './why/why.command.ts';
@@ -28,6 +29,7 @@ import { whyCommand } from './why/why.command.ts';
 /** Every command, in the order in which help shows them. */
 export const COMMANDS: readonly Command[] = [
   setupTokenCommand,
+  setupProxmoxCommand,
   runCommand,
   statusCommand,
   whyCommand,

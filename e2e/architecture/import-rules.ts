@@ -130,13 +130,14 @@ export function wiringViolations(files: readonly SourceFile[]): string[] {
   return found;
 }
 
-/** A driver is known to the registry and the wiring; everything else knows its port. */
+/** A driver is known to the registry, the wiring and its own set-up; everything else knows its port. */
 export function driverViolations(files: readonly SourceFile[]): string[] {
   const found: string[] = [];
   for (const { from, to } of fileImports(files)) {
     const folder = /^agent\/src\/provisioners\/(?!testing\/)[^/]+\//.exec(to)?.[0];
     if (folder === undefined || !from.path.startsWith('agent/') || from.path.startsWith(folder)) continue;
     if (from.path === 'agent/src/provisioners/registry.ts' || ASSEMBLY_FILE.test(from.path)) continue;
+    if (from.path.startsWith(folder.replace('/provisioners/', '/setup/'))) continue;
     found.push(`${from.path}: may not import the driver file ${to}; take a Provisioner`);
   }
   return found;

@@ -274,16 +274,6 @@ export const ERRORS = {
     'The payout is in a state that does not allow this.',
     'Look at its state: GET /api/v1/admin/payouts.',
   ),
-  RATE_SOURCE_UNUSABLE: row(
-    'unavailable',
-    'A source of rates gives no answer that can be used.',
-    'Nothing needs to be done: the others count, and it is asked again.',
-  ),
-  TOKEN_RATE_STALE: row(
-    'unavailable',
-    'What this token costs is not known well enough to be paid in it now.',
-    'Pay in another way, or try again in a few minutes.',
-  ),
   USAGE_CAP_REQUIRED: row(
     'invalid',
     'This offering charges for use beyond the rent, up to a limit that the renter accepts.',
@@ -489,6 +479,26 @@ export const ERRORS = {
     'invalid',
     'This is not a setup token.',
     'Paste the whole token, from dcs_ to its end.',
+  ),
+  SETUP_HOST_UNSUITABLE: row(
+    'invalid',
+    'The host cannot be set up as it is.',
+    'Do what the detail says on the host, then run the set-up again.',
+  ),
+  SETUP_NAME_TAKEN: row(
+    'conflict',
+    'Something of that name is there already, and is not ours.',
+    'It is left alone. Choose another name.',
+  ),
+  SETUP_IMAGE_UNVERIFIED: row(
+    'denied',
+    'The image is not proved to be the distribution’s.',
+    'Do not use it; try again later, and ask the distribution if it stays.',
+  ),
+  SETUP_STEP_FAILED: row(
+    'unavailable',
+    'A step of the set-up failed.',
+    'See the detail. Run the set-up again: it goes on where it stopped.',
   ),
   COMMAND_USAGE: row('invalid', 'The command cannot be understood.', 'Run it with --help.'),
   COMMAND_FAILED: row(

@@ -14,7 +14,11 @@ export interface TemplateValues {
     readonly state_dir: string;
     readonly key_dir: string;
   };
-  readonly provisioner: { readonly kind: string };
+  readonly provisioner: {
+    readonly kind: string;
+    /** The driver's own; those that are left out are shown as comments. */
+    readonly options?: Readonly<Record<string, unknown>>;
+  };
 }
 
 interface Shape {
@@ -29,9 +33,9 @@ export function renderConfig(values: TemplateValues): string {
   const tables = (RawConfigSchema as Shape).properties ?? {};
   const given = values as unknown as Record<string, Record<string, unknown> | undefined>;
   const parts = Object.entries(tables).map(([name, table]) => renderTable(name, table, given[name] ?? {}));
-  const { kind } = values.provisioner;
-  const options = tables['provisioner']?.properties?.[kind];
-  if (options !== undefined) parts.push(renderOptions(`provisioner.${kind}`, options));
+  const { kind, options = {} } = values.provisioner;
+  const table = tables['provisioner']?.properties?.[kind];
+  if (table !== undefined) parts.push(renderOptions(`provisioner.${kind}`, table, options));
   return ['# Configuration of dc-agent. No secrets in here: those are in key_dir.\n', ...parts].join('\n');
 }
 
@@ -47,11 +51,12 @@ function renderTable(name: string, table: Shape, given: Record<string, unknown>)
   return `${lines.join('\n')}\n`;
 }
 
-/** A driver's options: all optional, so that only their names and meanings are shown. */
-function renderOptions(name: string, options: Shape): string {
+/** A driver's options: those that set-up has decided, and the names and meanings of the others. */
+function renderOptions(name: string, options: Shape, given: Readonly<Record<string, unknown>>): string {
   const lines = [`[${name}]`];
   for (const [key, setting] of Object.entries(options.properties ?? {})) {
-    lines.push(...comment(setting), setting.type === 'object' ? `# [${name}.${key}]` : `# ${key} =`);
+    const unset = setting.type === 'object' ? `# [${name}.${key}]` : `# ${key} =`;
+    lines.push(...comment(setting), given[key] === undefined ? unset : `${key} = ${toToml(given[key])}`);
   }
   return `${lines.join('\n')}\n`;
 }
@@ -61,5 +66,9 @@ const comment = ({ description }: Shape): string[] =>
 
 function toToml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(toToml).join(', ')}]`;
+  if (typeof value === 'object' && value !== null) {
+    const pairs = Object.entries(value).map(([key, each]) => `${JSON.stringify(key)} = ${toToml(each)}`);
+    return `{ ${pairs.join(', ')} }`;
+  }
   return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

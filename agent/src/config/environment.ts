@@ -11,6 +11,8 @@ export interface Environment {
   readonly path: string;
   /** Where the person who runs a command keeps the settings of programs: $XDG_CONFIG_HOME, or ~/.config. Null without a home. */
   readonly userConfigDir: string | null;
+  /** Where the person's SSH agent listens; null without one. */
+  readonly sshAuthSock: string | null;
   /** https://no-color.org: any text at all means no colour. */
   readonly noColor: boolean;
 }
@@ -26,6 +28,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     watchdogMs: isForUs && watchdogMs > 0 ? watchdogMs : null,
     path: env['PATH'] ?? '/usr/bin:/bin',
     userConfigDir: userConfigDir(env),
+    sshAuthSock: env['SSH_AUTH_SOCK'] ?? null,
     noColor: (env['NO_COLOR'] ?? '') !== '',
   };
 }

@@ -33,6 +33,8 @@ export interface SetupAnswers {
   readonly keyDir: string | null;
   readonly stateDir: string;
   readonly provisioner: string;
+  /** The options of its driver; none: its own defaults. */
+  readonly provisionerOptions?: Readonly<Record<string, unknown>>;
   readonly label: string | null;
   /** Looks and checks, and changes nothing. */
   readonly isDryRun: boolean;
@@ -113,7 +115,7 @@ export async function setUpAgent(answers: SetupAnswers, parts: SetupParts): Prom
 
 /** The configuration, with values of the right form for what is not known yet. */
 function draftConfig(
-  { coordinatorUrl, provisioner }: SetupAnswers,
+  { coordinatorUrl, provisioner, provisionerOptions }: SetupAnswers,
   { keyDir, stateDir }: Place,
   { providerKey }: SetupToken,
   ...known: [grant?: GrantPayload, environment?: string]
@@ -128,7 +130,10 @@ function draftConfig(
       state_dir: stateDir,
       key_dir: keyDir,
     },
-    provisioner: { kind: provisioner },
+    provisioner: {
+      kind: provisioner,
+      ...(provisionerOptions === undefined ? {} : { options: provisionerOptions }),
+    },
   };
   return renderConfig(values);
 }

@@ -4,7 +4,6 @@ import { formatMoney, type Money } from '@dc/shared/money/money';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import { defineTopic } from '../jobs/outbox.ts';
-import { fixTokenPrice } from '../prices/token-price.ts';
 import type { PaymentProvider } from './payment-provider.ts';
 import { isWaiting } from './payment-rules.ts';
 import { findPayment, insertPayment, listPayments } from './payment-store.ts';
@@ -40,10 +39,7 @@ export interface WantedPayment {
   refundTo: 'source' | 'wallet';
 }
 
-/**
- * Notes what is to be paid. Throws PAYMENT_AMOUNT_UNSUPPORTED where this provider cannot take it, and TOKEN_RATE_STALE
- * where what it costs in its token is not known.
- */
+/** Notes what is to be paid. Throws PAYMENT_AMOUNT_UNSUPPORTED where this provider cannot take it. */
 export async function askForPayment(
   context: Context,
   trx: Transaction,
@@ -86,13 +82,6 @@ export async function askForPayment(
     arrived_at: null,
     settled_at: null,
   });
-  const { token } = online.capabilities;
-  if (token !== undefined)
-    await fixTokenPrice(
-      trx,
-      { paymentKey: wanted.key, contractId: wanted.contractId, amount, token },
-      { config: context.config.prices, now },
-    );
   await context.outbox.enqueue(trx, OPEN_TOPIC, {
     key: wanted.key,
     payload: {},

@@ -5,7 +5,6 @@
 import { sleep, type Clock } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
-import type { RunStage } from '../made-stages.ts';
 import type { CreateRequest } from '../provisioner.ts';
 import { awaitTask } from './await-task.ts';
 import type { Claim, ClaimStore } from './claim-store.ts';
@@ -33,7 +32,6 @@ export interface BuildParts {
   readonly governor: StorageGovernor;
   readonly settings: ProxmoxSettings;
   readonly clock: Clock;
-  readonly runStage: RunStage;
 }
 
 /** What became of a claimed VMID: ours, or somebody was there before. */
@@ -44,7 +42,7 @@ export type CloneOutcome = 'ours' | 'taken';
  * call. Answers `taken` where the VMID was somebody's before; throws what Proxmox failed with, untranslated.
  */
 export async function cloneVm(
-  { cluster, store, governor, settings, clock, runStage }: BuildParts,
+  { cluster, store, governor, settings, clock }: BuildParts,
   { claim, placement, request }: { claim: Claim; placement: Placement; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<CloneOutcome> {
@@ -75,9 +73,7 @@ export async function cloneVm(
     await awaitTask(upid, { client: cluster.client, clock, signal, timeoutMs: CLONE_TIMEOUT_MS });
     return 'ours';
   };
-  return runStage(isLinked ? 'linked_clone' : 'full_clone', () =>
-    governor.run(storage, signal, { work, isBusy: saysBusy }),
-  );
+  return governor.run(storage, signal, { work, isBusy: saysBusy });
 }
 
 /** Writes what was ordered into the configuration, and reads it back. The VM must be ours and off. */

@@ -20,19 +20,16 @@ const BUSY_PAUSE_MS = 2_000;
 const CLONE_TIMEOUT_MS = 30 * 60_000;
 const LOCK_POLL_MS = 500;
 
-export interface MakeParts extends Omit<BuildParts, 'runStage'> {
+export interface MakeParts extends BuildParts {
   readonly finder: VmFinder;
   readonly sealSecret: Uint8Array;
   /** How guests are waited for, but for the signal. */
   readonly guestWait: Omit<GuestWait, 'signal' | 'assertOwn'>;
 }
 
-/** The parts of one making. */
-export type MakingParts = MakeParts & Pick<BuildParts, 'runStage'>;
-
 /** Answers the instance of the contract, making it where there is none. Errors of Proxmox come as they are. */
 export async function makeInstance(
-  parts: MakingParts,
+  parts: MakeParts,
   request: CreateRequest,
   signal: AbortSignal,
 ): Promise<Instance> {
@@ -59,7 +56,7 @@ export async function makeInstance(
 
 /** Goes on with a VM that is there. Waits for its clone to end, and touches it only with the right seal. */
 async function takeUp(
-  parts: MakingParts,
+  parts: MakeParts,
   { vmid, request }: { vmid: number; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<Claim> {
@@ -101,7 +98,7 @@ async function takeUp(
 }
 
 /** The VM once no task holds it. Throws PROVISIONER_UNAVAILABLE where that takes too long, or it is not there. */
-async function whenUnlocked(parts: MakingParts, vmid: number, signal: AbortSignal): Promise<FoundVm> {
+async function whenUnlocked(parts: MakeParts, vmid: number, signal: AbortSignal): Promise<FoundVm> {
   const { finder, clock } = parts;
   const begun = clock.monotonic();
   for (;;) {
@@ -127,7 +124,7 @@ interface Beginning {
 }
 
 /** Clones a VM for the contract, which has none. A claim whose clone was never answered is tried again as it is. */
-async function begin(parts: MakingParts, wish: Beginning, signal: AbortSignal): Promise<Claim> {
+async function begin(parts: MakeParts, wish: Beginning, signal: AbortSignal): Promise<Claim> {
   const { clock } = parts;
   for (let attempt = 1; ; attempt++) {
     const earlier = await settledClaim(parts, wish.request, signal);
@@ -146,7 +143,7 @@ async function begin(parts: MakingParts, wish: Beginning, signal: AbortSignal): 
 
 /** The claim of an earlier attempt: with a task where its VM is there, without one where it may be tried again. */
 async function settledClaim(
-  parts: MakingParts,
+  parts: MakeParts,
   request: CreateRequest,
   signal: AbortSignal,
 ): Promise<Claim | null> {
@@ -167,7 +164,7 @@ async function settledClaim(
 
 /** One clone. Null where the VMID was somebody else's. */
 async function tryClone(
-  parts: MakingParts,
+  parts: MakeParts,
   { request, resources }: Beginning,
   { earlier, attempt }: { earlier: Claim | null; attempt: number },
   signal: AbortSignal,
@@ -198,7 +195,7 @@ async function tryClone(
 
 /** The VMID was taken: by our own call whose answer was lost, or by somebody. Only the seal tells. */
 async function whoseIsIt(
-  parts: MakingParts,
+  parts: MakeParts,
   { claim, request, isRetry }: { claim: Claim; request: CreateRequest; isRetry: boolean },
   signal: AbortSignal,
 ): Promise<Claim | null> {
@@ -227,23 +224,21 @@ const isSureThatNothingIsThere = (error: unknown): boolean =>
 
 /** Configures, resizes and starts what was cloned, and waits until it can be logged in to. */
 async function finish(
-  parts: MakingParts,
+  parts: MakeParts,
   { claim, request }: { claim: Claim; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<Instance> {
-  const { sealSecret, cluster, runStage } = parts;
+  const { sealSecret, cluster } = parts;
   const { vmid } = claim;
   const found = await whenUnlocked(parts, vmid, signal);
   assertSealed(found.notes ?? { seal: null, contractId: null }, request.seal, sealSecret);
   const now = { ...claim, node: found.node };
   if (claim.phase === 'cloning' && (await cluster.power(now.node, vmid, signal)) === 'stopped') {
-    await runStage('configure', async () => {
-      await configureVm(parts, { claim: now, request }, signal);
-      await resizeDisk(parts, { claim: now, diskGb: request.spec.diskGb }, signal);
-    });
-    await runStage('start', () => switchPower(parts, { node: now.node, vmid, verb: 'start' }, signal));
+    await configureVm(parts, { claim: now, request }, signal);
+    await resizeDisk(parts, { claim: now, diskGb: request.spec.diskGb }, signal);
+    await switchPower(parts, { node: now.node, vmid, verb: 'start' }, signal);
   }
-  await runStage('first_login', () => awaitLogin(parts, now, signal));
+  await awaitLogin(parts, now, signal);
   return describe(parts, vmid, signal);
 }
 

@@ -1,0 +1,27 @@
+/** The end of set-up: one instance that nobody can log in to, made through the real driver and destroyed again. */
+import type { Clock } from '@dc/shared/clock';
+import type { Random } from '@dc/shared/random';
+import { loadKeys } from '../../config/key-files.ts';
+import { loadConfig } from '../../config/load-config.ts';
+import { testProvision, type Stage } from '../../doctor/test-provision.ts';
+import { probeSshOn } from '../../health/probe-ssh.ts';
+import { describeHostKey } from '../../provisioners/ssh-host-key.ts';
+
+/** Throws what the driver throws; the instance is destroyed all the same. `onStage` is told after each stage. */
+export async function provisionOnce(
+  configFile: string,
+  { clock, random, onStage }: { clock: Clock; random: Random; onStage: (stage: Stage) => void },
+): Promise<void> {
+  const config = await loadConfig(configFile);
+  await testProvision({
+    clock,
+    random,
+    config,
+    keys: loadKeys(config.keyDir),
+    probeSsh: probeSshOn(clock),
+    // A key without a private half.
+    sshPublicKey: describeHostKey(random.bytes(32)).hostKey,
+    onStage,
+    whileUp: () => Promise.resolve(),
+  });
+}

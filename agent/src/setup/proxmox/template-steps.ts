@@ -1,0 +1,89 @@
+/** The steps that make the templates: one for each operating system on each node. */
+import { AppError } from '@dc/shared/errors';
+import { buildTemplate } from './build-template.ts';
+import { readGuests, type ClusterNode, type Guest } from './host-facts.ts';
+import { apiPath, pveshArgv } from './pvesh.ts';
+import { MADE_BY_US, templateNameOf, type SetupContext } from './setup-context.ts';
+import type { Action, Step } from './step.ts';
+import { verifyImage, type VerifiedImage } from './verify-image.ts';
+
+/** All of them. An image is looked up and verified once, whatever the number of nodes. */
+export function templateSteps(context: SetupContext): Step[] {
+  const { plan, facts, images } = context;
+  const nodes = facts.nodes.filter(({ name }) => plan.nodes.includes(name));
+  return plan.systems.flatMap((system) => {
+    const image = images.find((each) => each.system === system);
+    if (image === undefined) throw new AppError('COMMAND_USAGE', `There is no image of ${system}.`);
+    let verified: Promise<VerifiedImage> | undefined;
+    const verify = (): Promise<VerifiedImage> => (verified ??= verifyImage(image, context));
+    return nodes.map((node) => templateStep(context, { node, system, verify }));
+  });
+}
+
+interface Wanted {
+  readonly node: ClusterNode;
+  readonly system: string;
+  readonly verify: () => Promise<VerifiedImage>;
+}
+
+function templateStep(context: SetupContext, { node, system, verify }: Wanted): Step {
+  const { plan, pvesh } = context;
+  const name = templateNameOf(plan, system);
+  return {
+    title: `Template ${name} on ${node.name}`,
+    async find() {
+      const guests = await readGuests(pvesh);
+      const named = guests.filter((guest) => guest.name === name && guest.node === node.name);
+      for (const guest of named) await assertOurs(context, guest);
+      const finished = named.find(({ isTemplate }) => isTemplate);
+      if (finished !== undefined) return { detail: `it is there, VMID ${finished.vmid}`, actions: [] };
+      const halfMade = named.flatMap((guest) => removal(context, guest));
+      const vmid = freeVmid(guests, plan.templateVmid, plan.vmids);
+      const job = { node, name, vmid, verified: await verify() };
+      return { detail: 'it is not there', actions: [...halfMade, ...buildTemplate(context, job)] };
+    },
+  };
+}
+
+/** The next VMID that no guest has, and that is none of those for rentals. */
+function freeVmid(
+  guests: readonly Guest[],
+  from: number,
+  { first, last }: { first: number; last: number },
+): number {
+  const taken = new Set(guests.map(({ vmid }) => vmid));
+  let vmid = from;
+  while (taken.has(vmid) || (vmid >= first && vmid <= last)) vmid += 1;
+  return vmid;
+}
+
+/** SETUP_NAME_TAKEN for a guest that has the template's name and was made by somebody else. It is left alone. */
+async function assertOurs({ pvesh }: SetupContext, { node, vmid, name }: Guest): Promise<void> {
+  const config = (await pvesh.get(apiPath`/nodes/${node}/qemu/${vmid}/config`)) as { description?: unknown };
+  if (typeof config.description === 'string' && config.description.includes(MADE_BY_US)) return;
+  throw new AppError(
+    'SETUP_NAME_TAKEN',
+    `VM ${vmid} on ${node} is called ${name}, and set-up did not make it.`,
+    {
+      remedy: 'Rename it, or give set-up another --template-prefix.',
+    },
+  );
+}
+
+/** Takes away what an interrupted run has left: it carries our mark, and nobody's data. */
+function removal({ pvesh }: SetupContext, { node, vmid }: Guest): Action[] {
+  const stop = pveshArgv('create', apiPath`/nodes/${node}/qemu/${vmid}/status/stop`);
+  const remove = pveshArgv('delete', apiPath`/nodes/${node}/qemu/${vmid}`, { purge: 1 });
+  return [
+    {
+      line: `take away VM ${vmid}, which an interrupted run has left: ${remove.join(' ')}`,
+      async run() {
+        const { status } = (await pvesh.get(apiPath`/nodes/${node}/qemu/${vmid}/status/current`)) as {
+          status?: unknown;
+        };
+        if (status === 'running') await pvesh.change(stop);
+        await pvesh.change(remove);
+      },
+    },
+  ];
+}
