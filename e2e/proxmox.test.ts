@@ -1,12 +1,15 @@
 /** `npm start -- --proxmox` as a person types it: rented, logged in to, a new password, and nothing left after Ctrl-C. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { CheckResult } from '../agent/src/doctor/check.ts';
 import { emptyDataFolder, PROXMOX_DATA_DIR } from './data-folder.ts';
 import { rentOnce } from './rent-once.ts';
 import { freePort, temporaryFolder } from './testing/system-under-test.ts';
 
+const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..');
 
 /** `npm start` with these words, until `text`; and what ends it. */
@@ -52,6 +55,24 @@ function programsWith(text: string): string[] {
     .filter((line) => line.includes(text));
 }
 
+/** What the provider's own commands say beside the running agent. */
+async function looksHealthy(config: string): Promise<void> {
+  const agent = async (...words: string[]) =>
+    run(process.execPath, ['agent/src/main.ts', ...words, '--json', '--config', config], { cwd: ROOT });
+  const doctor = JSON.parse((await agent('doctor')).stdout) as { healthy: boolean; checks: CheckResult[] };
+  const off = doctor.checks.filter(({ severity }) => severity !== 'ok');
+  expect(off).toEqual([]);
+  expect(doctor.checks.find(({ name }) => name === 'proxmox probe')?.detail).toContain(
+    'nothing of it is left',
+  );
+  expect(doctor.checks.find(({ name }) => name === 'deliveries')?.detail).toContain('The last 1 took');
+  const { stages } = JSON.parse((await agent('test-provision')).stdout) as { stages: { name: string }[] };
+  expect(stages.map(({ name }) => name)).toEqual([
+    ...['fingerprint', '- linked clone', '- configure', '- start', '- first login', 'create'],
+    ...['ssh answers', 'destroy', 'proof of absence'],
+  ]);
+}
+
 describe('npm start -- --proxmox', () => {
   it('rents a machine of a simulated cluster, forgets it at Ctrl-C, and starts over', async () => {
     const port = String(await freePort());
@@ -68,6 +89,7 @@ describe('npm start -- --proxmox', () => {
       released: true,
     });
     expect(report.ssh_command).toMatch(/^ssh -p 2222 renter@127\./);
+    await looksHealthy(join(dataDir, 'agent', 'dc-agent.toml'));
     expect(await started.interrupt()).toBe(0);
     expect(programsWith(dataDir)).toEqual([]);
 

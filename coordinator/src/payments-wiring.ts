@@ -24,6 +24,10 @@ import { createStripePayment } from './payments/stripe/stripe-payment.ts';
 import { createTestPayment } from './payments/test-payment.ts';
 import { walletRoutes } from './payments/wallet/wallet-routes.ts';
 import { createWalletPayment } from './payments/wallet/wallet-payment.ts';
+import { askSources, ASK_SOURCES_EVERY_MS } from './prices/ask-sources.ts';
+import { EXCHANGES } from './prices/exchange-formats.ts';
+import { createHttpRateSource } from './prices/http-rate-source.ts';
+import type { Pair } from './prices/rate-source.ts';
 import { webhookRoutes } from './payments/webhook-routes.ts';
 
 /** How long a payment that no event told of may wait, beyond its own time. */
@@ -58,6 +62,12 @@ export function createPayments(
   return new Map(providers.map((provider) => [provider.method, provider]));
 }
 
+/** The tokens that can be paid with; ICPay's prices are in US dollars. */
+export function tokenPairs(payments: Payments): Pair[] {
+  const tokens = [...payments.values()].flatMap(({ online }) => online?.capabilities.token ?? []);
+  return [...new Set(tokens)].map((token) => ({ token, currency: 'USD' }));
+}
+
 /** The routes of payments: webhooks, the wallet, and what an admin has to see. */
 export function paymentRoutes(context: Context, payments: Payments): Route[] {
   return [
@@ -78,6 +88,12 @@ export function addPaymentJobs(jobs: JobRunner, context: Context, payments: Paym
   jobs.handle(LOOK_TOPIC, ({ key, signal }) => lookAtPayment(context, payments, key, signal));
   jobs.handle(CAPTURE_TOPIC, ({ key, signal }) => capturePayment(context, payments, key, signal));
   jobs.handle(CLOSE_TOPIC, ({ key, signal }) => closePayment(context, payments, key, signal));
+  const pairs = tokenPairs(payments);
+  const sources = context.config.prices.sources.map(({ name, apiBase }) =>
+    createHttpRateSource(name, { ...EXCHANGES[name], apiBase }, context.clock),
+  );
+  if (pairs.length > 0)
+    jobs.every('rates', ASK_SOURCES_EVERY_MS, (signal) => askSources(context, { sources, pairs }, signal));
   if ([...payments.values()].some(({ online }) => online !== undefined))
     jobs.every('payments.sweep', SWEEP_EVERY_MS, (signal) => sweepPayments(context, payments, signal));
 }

@@ -43,12 +43,13 @@ import { trustRoutes } from './trust/trust-routes.ts';
 import { openFilesMax } from './lib/open-files.ts';
 import { createLedgerStore } from './payments/ledger-store.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
+import { rateRoutes } from './prices/rate-routes.ts';
 import { payoutRoutes } from './payments/payout-routes.ts';
 import { RELEASE_RUN_EVERY_MS, releaseEarnings } from './payments/release-job.ts';
 import { guardLedger, jobGuard } from './safe-mode/guard.ts';
 import { advanceMark, checkMark, MARK_EVERY_MS } from './safe-mode/mark.ts';
 import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
-import { addPaymentJobs, createPayments, paymentRoutes } from './payments-wiring.ts';
+import { addPaymentJobs, createPayments, paymentRoutes, tokenPairs } from './payments-wiring.ts';
 import { statementRoutes } from './payments/statement-routes.ts';
 import { RunningCoordinator } from './running-coordinator.ts';
 import { CHARGE_EVERY_MS, chargeUsage } from './usage/charge-usage.ts';
@@ -193,6 +194,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...contractRoutes(context, payments),
     ...paymentRoutes(context, payments),
     ...usageRoutes(context),
+    ...rateRoutes(context, tokenPairs(payments)),
     ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),

@@ -274,6 +274,16 @@ export const ERRORS = {
     'The payout is in a state that does not allow this.',
     'Look at its state: GET /api/v1/admin/payouts.',
   ),
+  RATE_SOURCE_UNUSABLE: row(
+    'unavailable',
+    'A source of rates gives no answer that can be used.',
+    'Nothing needs to be done: the others count, and it is asked again.',
+  ),
+  TOKEN_RATE_STALE: row(
+    'unavailable',
+    'What this token costs is not known well enough to be paid in it now.',
+    'Pay in another way, or try again in a few minutes.',
+  ),
   USAGE_CAP_REQUIRED: row(
     'invalid',
     'This offering charges for use beyond the rent, up to a limit that the renter accepts.',

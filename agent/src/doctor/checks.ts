@@ -1,6 +1,7 @@
 /**
  * Everything that the doctor looks at, in the order in which one thing makes the next possible. No check changes
- * anything, here or at the coordinator, and all of them work beside a running agent.
+ * anything here or at the coordinator, all of them work beside a running agent, and what is made at the backend to try
+ * something is destroyed again.
  */
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +20,10 @@ import { openJournalReader } from '../journal/open-journal.ts';
 import { renderDuration } from '../lib/render-table.ts';
 import { assertBackendHealthy } from '../setup/check-backend.ts';
 import { isProcessAlive, readStatus, type StatusReport } from '../status/read-status.ts';
-import type { Check, Finding } from './check.ts';
+import type { Check, Finding } from '../lib/check.ts';
+import { backendChecks } from './backend-checks.ts';
+import type { CheckGroup } from './check.ts';
+import { describeDeliveries } from './delivery-times.ts';
 
 /** Time enough to make a new setup token on a working day. */
 const EXPIRY_WARNING_MS = 14 * 86_400_000;
@@ -32,17 +36,21 @@ export interface DoctorParts {
   readonly configFile: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Whether something may be made at the backend, to be destroyed at once. */
+  readonly mayProbe: boolean;
+  /** The operator wants no more. */
+  readonly signal: AbortSignal;
 }
 
 /** What earlier checks have found, for later ones. */
-class Findings {
+export class Findings {
   config: Config | null = null;
   keys: AgentKeys | null = null;
   status: StatusReport | null = null;
 }
 
 /** The checks. */
-export function doctorChecks(parts: DoctorParts): Check[] {
+export function doctorChecks(parts: DoctorParts): (Check | CheckGroup)[] {
   const found = new Findings();
   return [
     { name: 'configuration', run: () => checkConfiguration(parts, found) },
@@ -54,6 +62,8 @@ export function doctorChecks(parts: DoctorParts): Check[] {
     { name: 'pinned keys', run: async () => checkPinnedKeys(parts, found) },
     { name: 'coordinator', run: () => checkCoordinator(parts, found) },
     { name: 'backend', run: () => checkBackend(parts, found) },
+    { name: 'backend checks', open: () => backendChecks(parts, found) },
+    { name: 'deliveries', run: async () => checkDeliveries(found) },
     { name: 'releases', run: async () => checkReleases(parts, found) },
     { name: 'orphans', run: async () => checkOrphans(found) },
     { name: 'outbox', run: async () => checkOutbox(parts, found) },
@@ -111,6 +121,19 @@ function checkAgent({ status }: Findings): Finding {
   const why = status.stopped_because;
   if (why !== null) throw new AppError('COMMAND_FAILED', `It ended itself: ${why.detail} [${why.code}]`, why);
   return { severity: 'warning', detail: 'It does not run.', remedy: 'Start it: systemctl start dc-agent' };
+}
+
+/** How long the last rentals took, from the order to the login. */
+function checkDeliveries({ config }: Findings): Finding {
+  if (config === null) return NO_CONFIG;
+  const file = journalFile(config.stateDir);
+  if (!existsSync(file)) return skipped('There is no journal yet.');
+  const journal = openJournalReader(file);
+  try {
+    return describeDeliveries(journal);
+  } finally {
+    journal.close();
+  }
 }
 
 /** What the provider has lent this agent, checked against what is configured, without asking anybody. */

@@ -53,6 +53,7 @@ describe('the doctor', () => {
       'pinned keys ok',
       'coordinator ok',
       'backend ok',
+      'deliveries skipped',
       'releases skipped',
       'orphans skipped',
       'outbox skipped',
@@ -89,7 +90,7 @@ describe('the doctor', () => {
     });
     expect(of('coordinator').severity).toBe('skipped');
     expect(exitCode).toBe(2);
-    expect(checks.length).toBe(12);
+    expect(checks.length).toBe(13);
   });
 
   it('shows every problem of a broken configuration', async () => {
@@ -173,6 +174,19 @@ describe('the doctor', () => {
   });
 });
 
+/** A world in which the operator presses Ctrl-C when a line with this text is printed. */
+function interruptedAt(text: string): ReturnType<typeof testWorld> {
+  let interrupt = (_: NodeJS.Signals): void => undefined;
+  const signalled = new Promise<NodeJS.Signals>((resolve) => (interrupt = resolve));
+  const world = testWorld({ signalled: () => signalled });
+  const print = world.print.bind(world);
+  world.print = (line) => {
+    print(line);
+    if (line.includes(text)) interrupt('SIGINT');
+  };
+  return world;
+}
+
 describe('test-provision', () => {
   it('makes a real instance, sees its SSH server answer, and destroys it', async () => {
     await setUp();
@@ -191,10 +205,18 @@ describe('test-provision', () => {
 
   it('keeps it until it is told to end, and tells how to log in', async () => {
     await setUp();
-    const world = testWorld({ signalled: () => Promise.resolve('SIGINT') });
+    const world = interruptedAt('It stays until');
     expect(await runCli(['test-provision', '--keep', '--config', configFile], world)).toBe(0);
     expect(world.printed()).toMatch(/ssh -p \d+ renter@127\.0\.0\.1 {3}# host key SHA256:/);
     expect(world.printed()).toMatch(/proof of absence/);
+  });
+
+  it('takes away what it made when it is interrupted, and says so', async () => {
+    await setUp();
+    const world = interruptedAt('fingerprint');
+    expect(await runCli(['test-provision', '--config', configFile], world)).toBe(1);
+    expect(world.complained()).toContain('SAGA_ABORTED');
+    expect(world.printed()).toContain('✓ destroy');
   });
 
   it('refuses a key that nobody could log in with', async () => {

@@ -1,5 +1,6 @@
 /** `dc-agent doctor`: looks at everything that has to be right, and says what to do about what is not. */
 import { flagOption, type Command } from '../lib/command.ts';
+import { EXIT } from '../lib/exit-code.ts';
 import { painter, type Paint } from '../lib/render-table.ts';
 import type { CheckResult } from './check.ts';
 
@@ -8,15 +9,28 @@ export const doctorCommand: Command = {
   summary: 'check everything that has to be right, with a remedy for what is not',
   description:
     'Checks configuration, keys, disk, journal, the running agent, its delegation, the coordinator, the backend, ' +
-    'what waits for the operator, and the outbox. Changes nothing, and works beside a running agent. Warnings exit with 0, failures with the code ' +
+    'the last deliveries, what waits for the operator, and the outbox. Works beside a running agent, and changes nothing: what is ' +
+    'made at the backend to try a privilege is destroyed again, also when it is interrupted. Warnings exit with 0, failures with the code ' +
     'of the first.',
-  options: [{ flags: '--json', description: 'print JSON' }],
+  options: [
+    { flags: '--json', description: 'print JSON' },
+    {
+      flags: '--read-only',
+      description: 'make nothing at the backend: read what is allowed instead of trying it',
+    },
+  ],
   async run(input, world) {
     const { runChecks } = await import('./check.ts');
     const { doctorChecks } = await import('./checks.ts');
     const { clock, random } = world;
-    const results = await runChecks(doctorChecks({ configFile: input.configFile, clock, random }));
-    const exitCode = results.find(({ exit_code }) => exit_code !== 0)?.exit_code ?? 0;
+    const stop = new AbortController();
+    void world.signalled().then(() => stop.abort());
+    const { signal } = stop;
+    const mayProbe = !flagOption(input, 'readOnly');
+    const checks = doctorChecks({ configFile: input.configFile, clock, random, mayProbe, signal });
+    const results = await runChecks(checks, signal);
+    const failed = results.find(({ exit_code }) => exit_code !== 0)?.exit_code ?? EXIT.ok;
+    const exitCode = failed === EXIT.ok && signal.aborted ? EXIT.sigint : failed;
     if (flagOption(input, 'json')) {
       world.print(JSON.stringify({ healthy: exitCode === 0, checks: results }));
     } else {
@@ -45,6 +59,6 @@ export function renderChecks(results: readonly CheckResult[], paint: Paint): str
       `${paint(colour, mark)} ${name.padEnd(width)}  ${first}`,
       ...rest.map((line) => indent + line),
     ];
-    return remedy === null ? lines : [...lines, `${indent}→ ${remedy}`];
+    return remedy === null ? lines : [...lines, ...remedy.split('\n').map((line) => `${indent}→ ${line}`)];
   });
 }

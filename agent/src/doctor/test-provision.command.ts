@@ -9,14 +9,15 @@ export const testProvisionCommand: Command = {
   name: 'test-provision',
   summary: 'make one real instance and destroy it again, with times',
   description:
-    'Makes one small instance through the real driver, waits until its SSH server answers, and destroys it again. ' +
-    'Works beside a running agent and tells the coordinator nothing.',
+    'Makes one instance of the smallest offering through the real driver, waits until its SSH server answers, and destroys ' +
+    'it again, also when it is interrupted. Works beside a running agent and tells the coordinator nothing.',
   options: [
     {
       flags: '--ssh-pubkey <file>',
       description: 'the SSH public key that may log in; without it nobody can',
     },
     { flags: '--keep', description: 'keep the instance until Ctrl-C, to log in to it' },
+    { flags: '--os <name>', description: 'the operating system; that of the smallest offering unless given' },
     { flags: '--json', description: 'print JSON' },
   ],
   async run(input, world) {
@@ -31,6 +32,12 @@ export const testProvisionCommand: Command = {
     const config = await loadConfig(input.configFile);
     // A key without a private half: nobody is let in.
     const nobody = describeHostKey(Buffer.from(config.providerKey, 'hex')).hostKey;
+    const stop = new AbortController();
+    const signalled = world.signalled();
+    void signalled.then(() => stop.abort());
+    const { signal } = stop;
+    const { readOffers } = await import('./read-offers.ts');
+    const offers = await readOffers(config, { clock, random, signal });
     const stages = await testProvision({
       clock,
       random,
@@ -38,14 +45,17 @@ export const testProvisionCommand: Command = {
       keys: loadKeys(config.keyDir),
       probeSsh: probeSshOn(clock),
       sshPublicKey: keyFile === null ? nobody : readSshKey(keyFile),
+      operatingSystem: textOption(input, 'os'),
+      offers,
+      signal,
       onStage: ({ name, durationMs }) => {
-        if (!asJson) world.print(`✓ ${name.padEnd(18)} ${durationMs.toFixed(0).padStart(7)} ms`);
+        if (!asJson) world.print(`✓ ${name.padEnd(22)} ${durationMs.toFixed(0).padStart(7)} ms`);
       },
       whileUp: async ({ host, port, user, hostKeyFingerprint }) => {
         if (!asJson) world.print(`  ssh -p ${port} ${user}@${host}   # host key ${hostKeyFingerprint}`);
         if (!flagOption(input, 'keep')) return;
         if (!asJson) world.print('  It stays until Ctrl-C.');
-        await world.signalled();
+        await signalled;
       },
     });
     if (asJson) {

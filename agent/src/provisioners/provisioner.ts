@@ -13,6 +13,7 @@
  * A method whose signal is aborted rejects with SAGA_ABORTED as soon as it can do so safely; what it had begun
  * at the backend may still happen, and `list` or `inspect` tells.
  */
+import type { MadeStage } from './made-stages.ts';
 
 /** What can be stored as JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -193,9 +194,14 @@ export interface Provisioner {
    * Idempotent: the same token, or another token for the same contract, answers the instance that is there
    * (with the token that it was made with). When it cannot be told whether there is one already, it fails with
    * PROVISIONER_UNAVAILABLE and makes none. A token that made another contract's instance: PROVISIONER_FOREIGN.
-   * Aborted: nothing is left, or something that `list` shows.
+   * Aborted: nothing is left, or something that `list` shows. `onStage` hears of each stage that has ended, where the
+   * driver tells.
    */
-  create(request: CreateRequest, signal: AbortSignal): Promise<Instance>;
+  create(
+    request: CreateRequest,
+    signal: AbortSignal,
+    onStage?: (stage: MadeStage) => void,
+  ): Promise<Instance>;
 
   /** Asks the backend for one instance. Throws nothing for a backend that fails: that is `unknown`. */
   inspect(handle: Handle, signal: AbortSignal): Promise<Existence>;

@@ -4,6 +4,7 @@ import Value from 'typebox/value';
 import type { Clock } from '@dc/shared/clock';
 import { AppError, type FieldProblem } from '@dc/shared/errors';
 import type { Random } from '@dc/shared/random';
+import type { Check } from '../lib/check.ts';
 import { LocalOptionsSchema, problemsOfLocalOptions, type LocalOptions } from './local/local-options.ts';
 import type { Provisioner } from './provisioner.ts';
 import {
@@ -22,6 +23,31 @@ export interface ProvisionerContext {
   readonly stateDir: string;
 }
 
+/** What is sold: what the doctor holds a backend against. */
+export interface Offer {
+  readonly title: string;
+  readonly operatingSystems: readonly string[];
+  readonly cpu: number;
+  readonly memoryMb: number;
+  readonly diskGb: number;
+}
+
+/** What a diagnosis gets from the doctor. `stateDir` is a scratch folder. */
+export interface DiagnosisContext extends ProvisionerContext {
+  /** Null where the coordinator did not say. */
+  readonly offers: readonly Offer[] | null;
+  /** Whether something may be made at the backend, to be destroyed at once. */
+  readonly mayProbe: boolean;
+  /** Aborted: nothing more is begun, and what was made is taken away. */
+  readonly signal: AbortSignal;
+}
+
+/** Everything that a backend depends on, to be checked one after another. */
+export interface Diagnosis {
+  readonly checks: readonly Check[];
+  close(): Promise<void>;
+}
+
 /** A kind of backend. */
 export interface Driver {
   /** The options in the configuration, with unknown keys refused. */
@@ -30,6 +56,8 @@ export interface Driver {
   problemsOf(options: unknown): FieldProblem[];
   /** Opens the backend. Options are valid. */
   open(options: unknown, context: ProvisionerContext): Promise<Provisioner>;
+  /** The driver's own checks for the doctor. Options are valid; an AppError where not even looking is possible. */
+  diagnose?(options: unknown, context: DiagnosisContext): Promise<Diagnosis>;
 }
 
 /** Every driver by the name that the configuration uses. */
@@ -48,6 +76,10 @@ export const DRIVERS: Readonly<Record<string, Driver>> = {
     open: async (options, context) => {
       const { ProxmoxProvisioner } = await import('./proxmox/proxmox-provisioner.ts');
       return ProxmoxProvisioner.open(options as ProxmoxOptions, context);
+    },
+    diagnose: async (options, context) => {
+      const { diagnoseProxmox } = await import('./proxmox/diagnose.ts');
+      return diagnoseProxmox(options as ProxmoxOptions, context);
     },
   },
 };
@@ -79,6 +111,16 @@ export async function openProvisioner(
     throw new AppError('CONFIG_INVALID', `The options of the driver are not valid: ${said}.`, { fields });
   }
   return driver.open(options, context);
+}
+
+/** The checks of this kind of backend; none where its driver has none. Options are valid. */
+export async function diagnoseBackend(
+  kind: string,
+  options: unknown,
+  context: DiagnosisContext,
+): Promise<Diagnosis> {
+  const diagnosis = await driverOf(kind)?.diagnose?.(options, context);
+  return diagnosis ?? { checks: [], close: () => Promise.resolve() };
 }
 
 function driverOf(kind: string): Driver | undefined {

@@ -1,6 +1,7 @@
 /** Makes the instance of a paid contract: choose names → create → wait for SSH → report `provisioned`. */
 import { toHex } from '@dc/shared/ids';
 import { backendOf, type Instance } from '../provisioners/provisioner.ts';
+import type { MadeStage } from '../provisioners/made-stages.ts';
 import { destroyUnreported } from './destroy-unreported.ts';
 import type { ReturnCode } from '../journal/journal.ts';
 import { defineSaga, type SagaDefinition, type StageTiming } from './saga.ts';
@@ -33,6 +34,7 @@ export function provisionInstance(parts: SagaParts): SagaDefinition {
       run: async ({ contractId, input, outputs, signal }) => {
         const { token, hostname } = outputs.names;
         const { spec } = input;
+        const stages: MadeStage[] = [];
         const instance = await provisioner.create(
           {
             contractId,
@@ -48,8 +50,9 @@ export function provisionInstance(parts: SagaParts): SagaDefinition {
             },
           },
           signal,
+          (stage) => stages.push(stage),
         );
-        return madeInstance(instance);
+        return { ...madeInstance(instance), stages };
       },
       undo: ({ contractId, outputs, signal }) =>
         destroyUnreported(
@@ -63,7 +66,10 @@ export function provisionInstance(parts: SagaParts): SagaDefinition {
       run: (context) => waitForSsh(parts, context.outputs.create, context),
     })
     .report(({ outputs, stages }) => {
+      // A saga that an older version began has told none.
       const { handle } = outputs.create;
+      const told: { stages?: readonly MadeStage[] } = outputs.create;
+      const inside = told.stages ?? [];
       const ssh = outputs.wait_for_ssh;
       const { host, port, user } = ssh;
       return {
@@ -72,7 +78,7 @@ export function provisionInstance(parts: SagaParts): SagaDefinition {
           handle_id: handle.id,
           ...backendOf(provisioner),
           access: { host, port, user, host_key_fingerprint: ssh.hostKeyFingerprint, host_key: ssh.hostKey },
-          stages: stages.map(describeStage),
+          stages: [...stages, ...inside].map(describeStage),
         },
         instance: { phase: 'running', handle, ssh },
       };

@@ -4,6 +4,7 @@
  */
 import { Type, type Static, type TProperties } from 'typebox';
 import { LOG_LEVELS } from '../lib/log.ts';
+import { EXCHANGE_NAMES } from '../prices/exchange-formats.ts';
 
 const closed = <P extends TProperties>(properties: P, description: string) =>
   Type.Object(properties, { additionalProperties: false, description });
@@ -77,6 +78,17 @@ const IcpaySchema = closed(
       minLength: 1,
       description: 'the short code of the token that is taken',
       examples: ['ic_ckusdc'],
+    }),
+    token_symbol: Type.String({
+      pattern: '^[A-Z][A-Z0-9]{2,9}$',
+      description: 'how exchanges call the token, or what it stands for: rates are asked for under this name',
+      examples: ['USDC'],
+    }),
+    token_decimals: Type.Integer({
+      minimum: 0,
+      maximum: 18,
+      description: 'the decimals of its ledger',
+      examples: [6],
     }),
     ledger_canister_id: Type.String({
       minLength: 1,
@@ -160,6 +172,29 @@ export const RawConfigSchema = closed(
         icpay: Type.Optional(IcpaySchema),
       },
       'how renters pay',
+    ),
+    prices: closed(
+      {
+        sources: Type.Array(Type.Enum([...EXCHANGE_NAMES]), {
+          description: 'whose public price APIs are asked for the rates of tokens',
+          default: [...EXCHANGE_NAMES],
+          uniqueItems: true,
+        }),
+        max_age_s: seconds('a rate older than this does not count', 30, 600),
+        max_deviation_percent: Type.Integer({
+          minimum: 1,
+          maximum: 50,
+          description: 'a rate further than this from the median of all does not count',
+          default: 3,
+        }),
+        min_sources: Type.Integer({
+          minimum: 1,
+          maximum: EXCHANGE_NAMES.length,
+          description: 'so many must agree; with fewer, nothing can be paid in tokens',
+          default: 2,
+        }),
+      },
+      'what tokens cost',
     ),
     agents: closed(
       {

@@ -1,6 +1,7 @@
 /** The coordinator's settings after loading: validated, with defaults. config-schema.ts says what may be written. */
 import type { LogLevel } from '../lib/log.ts';
 import type { RefundBounds } from '../payments/refund-bounds.ts';
+import type { ExchangeName } from '../prices/exchange-formats.ts';
 
 /** How Stripe is reached, and what is asked of it. The secrets themselves stay in their files. */
 export interface StripeConfig {
@@ -20,6 +21,9 @@ export interface IcpayConfig {
   apiBase: string;
   checkoutUrl: string;
   token: string;
+  /** How exchanges call that token, or what it stands for; and the decimals of its ledger. */
+  tokenSymbol: string;
+  tokenDecimals: number;
   ledgerCanisterId: string;
   webhookSignature: 'timed' | 'bare';
 }
@@ -45,6 +49,14 @@ export interface CoordinatorConfig {
     wallet?: boolean;
     stripe?: StripeConfig;
     icpay?: IcpayConfig;
+  };
+  /** What tokens cost: who is asked, and which answers count. */
+  prices: {
+    sources: readonly { name: ExchangeName; apiBase: string }[];
+    maxAgeMs: number;
+    /** How far one may be from the median, in thousandths of it. */
+    maxDeviationPermille: number;
+    minSources: number;
   };
   agents: {
     heartbeatIntervalMs: number;

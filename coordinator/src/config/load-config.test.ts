@@ -35,6 +35,8 @@ webhook_secret_file = "icpay.secret"
 publishable_key = "pk_1"
 checkout_url = "https://pay.example.net/{intent}"
 token = "ic_icp"
+token_symbol = "ICP"
+token_decimals = 8
 ledger_canister_id = "ryjl3-tyaaa-aaaaa-aaaba-cai"
 `;
 const MINIMAL = 'environment = "prod"\npublic_url = "https://rent.example.net/"\n';
@@ -58,6 +60,15 @@ describe('the configuration', () => {
         acceptTimeoutMs: 900_000,
         provisionTimeoutMs: 1_800_000,
         verifyTimeoutMs: 60_000,
+      },
+      prices: {
+        sources: [
+          { name: 'coinbase', apiBase: 'https://api.exchange.coinbase.com' },
+          { name: 'kraken', apiBase: 'https://api.kraken.com' },
+          { name: 'binance', apiBase: 'https://api.binance.com' },
+          { name: 'coingecko', apiBase: 'https://api.coingecko.com' },
+        ],
+        ...{ maxAgeMs: 600_000, maxDeviationPermille: 30, minSources: 2 },
       },
       earning: { releaseIntervalMs: 86_400_000, proofMs: 600_000, evidenceGraceMs: 86_400_000 },
       refunds: { perRefund: 1000, perRenterADay: 2000, perDay: 20_000, units: {} },
@@ -134,6 +145,12 @@ describe('the configuration', () => {
       `${MINIMAL}[payments.icpay]\n${ICPAY}api_base = "http://icpay.example.net"\n`,
       'payments.icpay.api_base',
     ],
+    [
+      'more sources of rates that must agree than there are',
+      `${MINIMAL}[payments.icpay]\n${ICPAY}[prices]\nsources = ["kraken"]\n`,
+      'prices.min_sources',
+    ],
+    ['a source of rates that nobody knows', `${MINIMAL}[prices]\nsources = ["mtgox"]\n`, 'prices.sources'],
   ])('refuses %s', (_, text, key) => {
     const error = refusal(write(text));
     expect(error.code).toBe('CONFIG_INVALID');
@@ -157,7 +174,10 @@ describe('the configuration', () => {
         secretKeyFile: join(folder, 'stripe.key'),
         ...{ apiBase: 'https://api.stripe.com', capture: 'at_once', automaticTax: true, invoices: false },
       },
-      icpay: { webhookSecretFile: join(folder, 'icpay.secret'), token: 'ic_icp', webhookSignature: 'timed' },
+      icpay: {
+        ...{ webhookSecretFile: join(folder, 'icpay.secret'), token: 'ic_icp', webhookSignature: 'timed' },
+        ...{ tokenSymbol: 'ICP', tokenDecimals: 8 },
+      },
     });
   });
 

@@ -10,6 +10,7 @@ import { AppError } from '@dc/shared/errors';
 import type { CoordinatorConfig } from './config.ts';
 import { RawConfigSchema, type RawConfig } from './config-schema.ts';
 import { isLoopback } from './loopback.ts';
+import { EXCHANGES } from '../prices/exchange-formats.ts';
 
 /** Where the file is unless --config says otherwise. */
 export const CONFIG_FILE = '/etc/dc-coordinator/dc-coordinator.toml';
@@ -102,6 +103,9 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
         false,
       );
   }
+  const { sources, min_sources: least } = raw.prices;
+  if (icpay !== undefined && sources.length < least)
+    add('prices.min_sources', least, 'at most the number of sources', sources.length);
   const { heartbeat_interval_s: beat, offline_after_s: offline } = raw.agents;
   if (offline < 2 * beat)
     add(
@@ -142,6 +146,8 @@ function toPayments(
             apiBase: new URL(icpay.api_base).origin,
             checkoutUrl: icpay.checkout_url,
             token: icpay.token,
+            tokenSymbol: icpay.token_symbol,
+            tokenDecimals: icpay.token_decimals,
             ledgerCanisterId: icpay.ledger_canister_id,
             webhookSignature: icpay.webhook_signature,
           },
@@ -151,7 +157,7 @@ function toPayments(
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
   const dataDir = resolve(folder, raw.data_dir);
-  const { agents, contracts, earning, refunds, rate_limits: limits } = raw;
+  const { agents, contracts, earning, prices, refunds, rate_limits: limits } = raw;
   return {
     environment: raw.environment,
     publicUrl: new URL(raw.public_url).origin,
@@ -162,6 +168,12 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
     databaseFile: join(dataDir, 'coordinator.sqlite'),
     keyFile: raw.key_file === undefined ? join(dataDir, 'coordinator.key') : resolve(folder, raw.key_file),
     payments: toPayments(raw.payments, folder),
+    prices: {
+      sources: prices.sources.map((name) => ({ name, apiBase: EXCHANGES[name].apiBase })),
+      maxAgeMs: prices.max_age_s * 1000,
+      maxDeviationPermille: prices.max_deviation_percent * 10,
+      minSources: prices.min_sources,
+    },
     agents: {
       heartbeatIntervalMs: agents.heartbeat_interval_s * 1000,
       offlineAfterMs: agents.offline_after_s * 1000,

@@ -5,10 +5,11 @@ import { isTerminal } from '@dc/shared/state/contract';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Stage, WireAccess, WireContract } from '@dc/shared/wire/contract';
 import type { Reader } from '../database/database.ts';
-import { findCheckoutUrls } from '../payments/payment-asks.ts';
+import { findCheckoutUrls, keyOfContract } from '../payments/payment-asks.ts';
 import { refundedE9s } from '../payments/refund-store.ts';
 import { quoteRefund } from '../payments/book-earning.ts';
 import { viewRefundApproval } from '../payments/refund-gate-view.ts';
+import { viewTokenPrice } from '../prices/token-price.ts';
 import { viewCredentials } from '../credentials/credential-view.ts';
 import { endOfPause } from './contract-rules.ts';
 import { findNotice } from './contract-notice.ts';
@@ -30,6 +31,7 @@ export async function viewRow(reader: Reader, row: ContractRow, now: number): Pr
   const extensions = row.active_at === null ? [] : await listExtensions(reader, row.id);
   const credentials = row.active_at === null ? null : await viewCredentials(reader, row.id);
   const checkoutUrls = await findCheckoutUrls(reader, row, extensions);
+  const tokenPrice = await viewTokenPrice(reader, keyOfContract(row.id));
   const contract = composeContract(
     row,
     { history, refunded, refundIfCancelled, extensions, checkoutUrls },
@@ -37,6 +39,7 @@ export async function viewRow(reader: Reader, row: ContractRow, now: number): Pr
   );
   return {
     ...contract,
+    payment: { ...contract.payment, ...(tokenPrice === null ? {} : { token_price: tokenPrice }) },
     notice: await findNotice(reader, row, now),
     may_extend: await viewExtending(reader, row),
     ...(isTerminal(row.state) ? { refund_approval: await viewRefundApproval(reader, row.id) } : {}),

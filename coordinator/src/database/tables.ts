@@ -6,13 +6,14 @@
 import type { PaymentTables } from './tables-payments.ts';
 import type { MoneyTables } from './tables-money.ts';
 import type { RefundTables } from './tables-refunds.ts';
+import type { PriceTables } from './tables-prices.ts';
 import type { SafeModeTables } from './tables-safe-mode.ts';
 import type { SpineTables } from './tables-spine.ts';
 import type { UsageTables } from './tables-usage.ts';
 
 /** Table name → row. A migration that makes a table adds its row type here. */
 export interface Tables
-  extends SpineTables, SafeModeTables, PaymentTables, MoneyTables, UsageTables, RefundTables {
+  extends SpineTables, SafeModeTables, PaymentTables, MoneyTables, UsageTables, RefundTables, PriceTables {
   migrations: MigrationsTable;
   meta: MetaTable;
   outbox: OutboxTable;

@@ -7,6 +7,7 @@ import { AppError, isAppError } from '@dc/shared/errors';
 import { isTerminal } from '@dc/shared/state/contract';
 import { findContract } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
+import { findPaymentRate } from '../prices/rate-store.ts';
 import { takeTruth } from './payment-facts.ts';
 import type { OnlinePayments, PaymentProvider, ProviderFact } from './payment-provider.ts';
 import { isWaiting, nextLookAt } from './payment-rules.ts';
@@ -52,6 +53,7 @@ export async function openPayment(
     isForDelivery: payment.is_for_delivery === 1,
     expiresAt: payment.expires_at,
     email: payment.email,
+    tokenAmountE9s: (await findPaymentRate(context.db.read, key))?.token_amount_e9s ?? null,
   };
   try {
     const opened = await online.create(ask, signal);

@@ -4,6 +4,7 @@ import { formatMoney, type Money } from '@dc/shared/money/money';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import { defineTopic } from '../jobs/outbox.ts';
+import { fixTokenPrice } from '../prices/token-price.ts';
 import type { PaymentProvider } from './payment-provider.ts';
 import { isWaiting } from './payment-rules.ts';
 import { findPayment, insertPayment, listPayments } from './payment-store.ts';
@@ -39,7 +40,10 @@ export interface WantedPayment {
   refundTo: 'source' | 'wallet';
 }
 
-/** Notes what is to be paid. Throws PAYMENT_AMOUNT_UNSUPPORTED where this provider cannot take it. */
+/**
+ * Notes what is to be paid. Throws PAYMENT_AMOUNT_UNSUPPORTED where this provider cannot take it, and TOKEN_RATE_STALE
+ * where what it costs in its token is not known.
+ */
 export async function askForPayment(
   context: Context,
   trx: Transaction,
@@ -82,6 +86,13 @@ export async function askForPayment(
     arrived_at: null,
     settled_at: null,
   });
+  const { token } = online.capabilities;
+  if (token !== undefined)
+    await fixTokenPrice(
+      trx,
+      { paymentKey: wanted.key, contractId: wanted.contractId, amount, token },
+      { config: context.config.prices, now },
+    );
   await context.outbox.enqueue(trx, OPEN_TOPIC, {
     key: wanted.key,
     payload: {},

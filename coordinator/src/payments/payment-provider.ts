@@ -78,6 +78,8 @@ export interface PaymentCapabilities {
    * repeated: an event, the sweep or a person says what became of it.
    */
   repeatsRefunds: boolean;
+  /** Set where payers pay in a token: its symbol. What it costs is fixed when the payment is asked for. */
+  token?: string;
 }
 
 /** A payment to be opened at a provider. Everything in it is stored: asking again asks for exactly the same. */
@@ -92,6 +94,8 @@ export interface PaymentAsk {
   /** Until when it can be paid. */
   expiresAt: number;
   email: string | null;
+  /** What is to be paid in tokens, in nano-units; null where it is not paid in a token. */
+  tokenAmountE9s: bigint | null;
 }
 
 /** The names that a payment has at its provider; null until they are known. */

@@ -30,7 +30,8 @@ export interface Payable {
 
 /**
  * Opens the payment of a new contract or of an extension. Where it settles at once, the contract comes back paid (or
- * extended); else the payment is asked for after the commit. Throws WALLET_TOO_LOW, PAYMENT_AMOUNT_UNSUPPORTED.
+ * extended); else the payment is asked for after the commit. Throws WALLET_TOO_LOW, PAYMENT_AMOUNT_UNSUPPORTED,
+ * TOKEN_RATE_STALE.
  */
 export async function pay(
   context: Context,

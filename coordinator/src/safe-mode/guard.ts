@@ -6,8 +6,8 @@ import type { LedgerStore } from '../payments/ledger-store.ts';
 import type { Database } from '../database/database.ts';
 import { assertActing } from './safe-mode.ts';
 
-/** Forgets what nobody can ask for any more; moves nothing. */
-const HARMLESS_JOBS: readonly string[] = ['every:housekeeping', 'every:mark'];
+/** Move nothing: what nobody can ask for any more is forgotten, and sources are asked what tokens cost. */
+const HARMLESS_JOBS: readonly string[] = ['every:housekeeping', 'every:mark', 'every:rates'];
 
 /** Throws COORDINATOR_SAFE_MODE before a job that must not run now. For the job runner. */
 export const jobGuard =

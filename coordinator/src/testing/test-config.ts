@@ -14,6 +14,7 @@ export function testConfig(folder: string, change: Partial<CoordinatorConfig> = 
     databaseFile: join(folder, 'coordinator.sqlite'),
     keyFile: join(folder, 'coordinator.key'),
     payments: { test: true },
+    prices: { sources: [], maxAgeMs: 600_000, maxDeviationPermille: 30, minSources: 2 },
     agents: { heartbeatIntervalMs: 15_000, offlineAfterMs: 50_000, leaseTtlMs: 60_000 },
     contracts: {
       requestTimeoutMs: 3_600_000,

@@ -1,6 +1,7 @@
 /** Contracts on the wire. */
 import { Type, type Static } from 'typebox';
 import { CONTRACT_STATES, EXTENSION_STATES, PAYMENT_STATES, RELEASE_STATES } from '../state/contract.ts';
+import { TokenPrice } from './rate.ts';
 import {
   closed,
   ListQuery,
@@ -65,6 +66,7 @@ export const Contract = closed({
         'moment after `refunded` of the contract tells how much was decided to be sent back',
     }),
     checkout_url: nullable(Type.String()),
+    token_price: Type.Optional(TokenPrice),
   }),
   created_at: Timestamp,
   paid_at: nullable(Timestamp),

@@ -5,6 +5,7 @@
 import { sleep, type Clock } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
+import type { RunStage } from '../made-stages.ts';
 import type { CreateRequest } from '../provisioner.ts';
 import { awaitTask } from './await-task.ts';
 import type { Claim, ClaimStore } from './claim-store.ts';
@@ -32,6 +33,7 @@ export interface BuildParts {
   readonly governor: StorageGovernor;
   readonly settings: ProxmoxSettings;
   readonly clock: Clock;
+  readonly runStage: RunStage;
 }
 
 /** What became of a claimed VMID: ours, or somebody was there before. */
@@ -42,7 +44,7 @@ export type CloneOutcome = 'ours' | 'taken';
  * call. Answers `taken` where the VMID was somebody's before; throws what Proxmox failed with, untranslated.
  */
 export async function cloneVm(
-  { cluster, store, governor, settings, clock }: BuildParts,
+  { cluster, store, governor, settings, clock, runStage }: BuildParts,
   { claim, placement, request }: { claim: Claim; placement: Placement; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<CloneOutcome> {
@@ -73,7 +75,9 @@ export async function cloneVm(
     await awaitTask(upid, { client: cluster.client, clock, signal, timeoutMs: CLONE_TIMEOUT_MS });
     return 'ours';
   };
-  return governor.run(storage, signal, { work, isBusy: saysBusy });
+  return runStage(isLinked ? 'linked_clone' : 'full_clone', () =>
+    governor.run(storage, signal, { work, isBusy: saysBusy }),
+  );
 }
 
 /** Writes what was ordered into the configuration, and reads it back. The VM must be ours and off. */

@@ -20,16 +20,19 @@ const BUSY_PAUSE_MS = 2_000;
 const CLONE_TIMEOUT_MS = 30 * 60_000;
 const LOCK_POLL_MS = 500;
 
-export interface MakeParts extends BuildParts {
+export interface MakeParts extends Omit<BuildParts, 'runStage'> {
   readonly finder: VmFinder;
   readonly sealSecret: Uint8Array;
   /** How guests are waited for, but for the signal. */
   readonly guestWait: Omit<GuestWait, 'signal' | 'assertOwn'>;
 }
 
+/** The parts of one making. */
+export type MakingParts = MakeParts & Pick<BuildParts, 'runStage'>;
+
 /** Answers the instance of the contract, making it where there is none. Errors of Proxmox come as they are. */
 export async function makeInstance(
-  parts: MakeParts,
+  parts: MakingParts,
   request: CreateRequest,
   signal: AbortSignal,
 ): Promise<Instance> {
@@ -56,7 +59,7 @@ export async function makeInstance(
 
 /** Goes on with a VM that is there. Waits for its clone to end, and touches it only with the right seal. */
 async function takeUp(
-  parts: MakeParts,
+  parts: MakingParts,
   { vmid, request }: { vmid: number; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<Claim> {
@@ -98,7 +101,7 @@ async function takeUp(
 }
 
 /** The VM once no task holds it. Throws PROVISIONER_UNAVAILABLE where that takes too long, or it is not there. */
-async function whenUnlocked(parts: MakeParts, vmid: number, signal: AbortSignal): Promise<FoundVm> {
+async function whenUnlocked(parts: MakingParts, vmid: number, signal: AbortSignal): Promise<FoundVm> {
   const { finder, clock } = parts;
   const begun = clock.monotonic();
   for (;;) {
@@ -124,7 +127,7 @@ interface Beginning {
 }
 
 /** Clones a VM for the contract, which has none. A claim whose clone was never answered is tried again as it is. */
-async function begin(parts: MakeParts, wish: Beginning, signal: AbortSignal): Promise<Claim> {
+async function begin(parts: MakingParts, wish: Beginning, signal: AbortSignal): Promise<Claim> {
   const { clock } = parts;
   for (let attempt = 1; ; attempt++) {
     const earlier = await settledClaim(parts, wish.request, signal);
@@ -143,7 +146,7 @@ async function begin(parts: MakeParts, wish: Beginning, signal: AbortSignal): Pr
 
 /** The claim of an earlier attempt: with a task where its VM is there, without one where it may be tried again. */
 async function settledClaim(
-  parts: MakeParts,
+  parts: MakingParts,
   request: CreateRequest,
   signal: AbortSignal,
 ): Promise<Claim | null> {
@@ -164,7 +167,7 @@ async function settledClaim(
 
 /** One clone. Null where the VMID was somebody else's. */
 async function tryClone(
-  parts: MakeParts,
+  parts: MakingParts,
   { request, resources }: Beginning,
   { earlier, attempt }: { earlier: Claim | null; attempt: number },
   signal: AbortSignal,
@@ -195,7 +198,7 @@ async function tryClone(
 
 /** The VMID was taken: by our own call whose answer was lost, or by somebody. Only the seal tells. */
 async function whoseIsIt(
-  parts: MakeParts,
+  parts: MakingParts,
   { claim, request, isRetry }: { claim: Claim; request: CreateRequest; isRetry: boolean },
   signal: AbortSignal,
 ): Promise<Claim | null> {
@@ -224,21 +227,23 @@ const isSureThatNothingIsThere = (error: unknown): boolean =>
 
 /** Configures, resizes and starts what was cloned, and waits until it can be logged in to. */
 async function finish(
-  parts: MakeParts,
+  parts: MakingParts,
   { claim, request }: { claim: Claim; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<Instance> {
-  const { sealSecret, cluster } = parts;
+  const { sealSecret, cluster, runStage } = parts;
   const { vmid } = claim;
   const found = await whenUnlocked(parts, vmid, signal);
   assertSealed(found.notes ?? { seal: null, contractId: null }, request.seal, sealSecret);
   const now = { ...claim, node: found.node };
   if (claim.phase === 'cloning' && (await cluster.power(now.node, vmid, signal)) === 'stopped') {
-    await configureVm(parts, { claim: now, request }, signal);
-    await resizeDisk(parts, { claim: now, diskGb: request.spec.diskGb }, signal);
-    await switchPower(parts, { node: now.node, vmid, verb: 'start' }, signal);
+    await runStage('configure', async () => {
+      await configureVm(parts, { claim: now, request }, signal);
+      await resizeDisk(parts, { claim: now, diskGb: request.spec.diskGb }, signal);
+    });
+    await runStage('start', () => switchPower(parts, { node: now.node, vmid, verb: 'start' }, signal));
   }
-  await awaitLogin(parts, now, signal);
+  await runStage('first_login', () => awaitLogin(parts, now, signal));
   return describe(parts, vmid, signal);
 }
 

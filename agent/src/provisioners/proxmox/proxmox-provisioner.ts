@@ -2,13 +2,12 @@
  * The `proxmox` driver: instances are VMs of a Proxmox VE cluster, cloned from templates into a VMID range of this
  * agent's own. What a VM is stands on itself (the seal in its description); the store remembers what was asked for.
  */
-import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { AUTHORIZED_KEYS_SCRIPT, authorizedKeysInput } from '../../guest-access/guest-scripts.ts';
 import { assertOwnRequest, assertSealed, validSeal } from '../check-seal.ts';
 import { instanceId } from '../instance-id.ts';
 import { KeyedMutex } from '../keyed-mutex.ts';
+import { stagesFor, type MadeStage } from '../made-stages.ts';
 import type {
   Absent,
   Capabilities,
@@ -33,10 +32,10 @@ import { capacityOf } from './cluster-capacity.ts';
 import { ClaimStore } from './claim-store.ts';
 import { GuestAgent } from './guest-agent.ts';
 import { awaitLogin, makeInstance, type MakeParts } from './make-instance.ts';
+import { openClient, readToken } from './open-client.ts';
 import { bootDiskOf } from './place-vm.ts';
 import { proveAbsence } from './prove-absence.ts';
 import { proxmoxSettingsOf, type ProxmoxOptions, type ProxmoxSettings } from './proxmox-options.ts';
-import { PveClient } from './pve-client.ts';
 import { PveCluster, type PveResources } from './pve-cluster.ts';
 import { pvePath } from './pve-path.ts';
 import { StorageGovernor } from './storage-governor.ts';
@@ -77,13 +76,7 @@ export class ProxmoxProvisioner implements Provisioner {
     readToken(options.token_file);
     const settings = proxmoxSettingsOf(options);
     const store = ClaimStore.open(stateDir, clock);
-    const client = new PveClient({
-      url: options.url,
-      token: () => readToken(options.token_file),
-      pins: () => pinsOf(options),
-      clock,
-    });
-    const cluster = new PveCluster(client);
+    const cluster = new PveCluster(openClient(options, clock));
     const agent = new GuestAgent(cluster, clock);
     const finder = new VmFinder({ cluster, store, settings, clock, sealSecret });
     const { sshPort, networks, neighboursFile, readyTimeoutMs: timeoutMs } = settings;
@@ -118,10 +111,15 @@ export class ProxmoxProvisioner implements Provisioner {
     }
   }
 
-  create(request: CreateRequest, signal: AbortSignal): Promise<Instance> {
+  create(
+    request: CreateRequest,
+    signal: AbortSignal,
+    onStage: (stage: MadeStage) => void = () => undefined,
+  ): Promise<Instance> {
+    const runStage = stagesFor(this.#parts.clock, onStage);
     return this.#exclusively(request.contractId, signal, async () => {
       assertOwnRequest(request, this.#parts.sealSecret);
-      return makeInstance(this.#parts, request, signal);
+      return makeInstance({ ...this.#parts, runStage }, request, signal);
     });
   }
 
@@ -304,41 +302,6 @@ export class ProxmoxProvisioner implements Provisioner {
     );
     return Math.max(0, this.#store.freeVmids(vmids) - foreign.length);
   }
-}
-
-/** The token, from a file that only its owner may read. */
-function readToken(path: string): string {
-  let text: string;
-  let mode: number;
-  try {
-    text = readFileSync(path, 'utf8').trim();
-    ({ mode } = statSync(path));
-  } catch (error) {
-    throw new AppError('KEY_FILE_INVALID', `The token file ${path} cannot be read.`, { cause: error });
-  }
-  if ((mode & 0o077) !== 0)
-    throw new AppError('KEY_FILE_UNSAFE', `The token file ${path} can be read by others.`, {
-      remedy: `Run: chmod 600 ${path}`,
-    });
-  if (!/^[^\s@!=]+@[^\s@!=]+![^\s@!=]+=[\x21-\x7e]+$/.test(text))
-    throw new AppError(
-      'KEY_FILE_INVALID',
-      `The token file ${path} does not hold a token: user@realm!name=secret.`,
-    );
-  return text;
-}
-
-/** The certificates that are trusted now. The file is read each time: it is replaced when Proxmox renews it. */
-function pinsOf({ fingerprint, certificate_file: path }: ProxmoxOptions): string[] {
-  const pins = fingerprint === undefined ? [] : [fingerprint];
-  if (path !== undefined) {
-    try {
-      pins.push(new X509Certificate(readFileSync(path)).fingerprint256);
-    } catch (error) {
-      throw new AppError('CONFIG_INVALID', `The certificate ${path} cannot be read.`, { cause: error });
-    }
-  }
-  return pins;
 }
 
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

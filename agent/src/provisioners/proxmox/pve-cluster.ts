@@ -54,6 +54,7 @@ const ClusterStatusSchema = Type.Array(
   }),
 );
 const PermissionsSchema = Type.Record(Type.String(), Type.Record(Type.String(), Type.Integer()));
+const RolesSchema = Type.Array(Type.Object({ roleid: Type.String(), privs: Type.Optional(Type.String()) }));
 const VersionSchema = Type.Object({ version: Type.String() });
 const FeatureSchema = Type.Object({ hasFeature: Type.Union([Type.Integer(), Type.Boolean()]) });
 
@@ -123,8 +124,17 @@ export class PveCluster {
     }
   }
 
-  async permissions(signal: AbortSignal): Promise<Permissions> {
-    return read(PermissionsSchema, await this.client.get(pvePath`/access/permissions`, signal));
+  /** What the token itself may do: at one path, or at all that have an entry. */
+  async permissions(signal: AbortSignal, path?: string): Promise<Permissions> {
+    return read(PermissionsSchema, await this.client.get(pvePath`/access/permissions`, signal, { path }));
+  }
+
+  /** All roles with their privileges, which everybody who is known may read. */
+  async roles(signal: AbortSignal): Promise<Map<string, ReadonlySet<string>>> {
+    const roles = read(RolesSchema, await this.client.get(pvePath`/access/roles`, signal));
+    return new Map(
+      roles.map(({ roleid, privs }) => [roleid, new Set((privs ?? '').split(',').filter(Boolean))]),
+    );
   }
 
   /** `8.4.1` → 8. */

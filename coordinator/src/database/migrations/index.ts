@@ -9,6 +9,7 @@ import { up as safeMode } from './0006-safe-mode.ts';
 import { up as money } from './0007-money.ts';
 import { up as payments } from './0008-payments.ts';
 import { up as usage } from './0009-usage.ts';
+import { up as prices } from './0010-prices.ts';
 import { up as refundGate } from './0011-refund-gate.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
@@ -21,5 +22,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0007-money', up: money },
   { name: '0008-payments', up: payments },
   { name: '0009-usage', up: usage },
+  { name: '0010-prices', up: prices },
   { name: '0011-refund-gate', up: refundGate },
 ];

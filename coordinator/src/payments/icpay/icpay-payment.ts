@@ -5,6 +5,7 @@
  */
 import { AppError } from '@dc/shared/errors';
 import type { Clock } from '@dc/shared/clock';
+import { formatMoney } from '@dc/shared/money/money';
 import type {
   OnlinePayments,
   OpenedPayment,
@@ -37,6 +38,9 @@ export interface IcpaySettings {
   checkoutUrl: string;
   /** The token that is taken, by its short code, and the canister of its ledger. */
   token: string;
+  /** How exchanges call it, and the decimals of its ledger. */
+  tokenSymbol: string;
+  tokenDecimals: number;
   ledgerCanisterId: string;
   /** `bare`: the header is the HMAC of the body alone, as one of ICPay's two descriptions has it. */
   webhookSignature: 'timed' | 'bare';
@@ -46,6 +50,8 @@ export interface IcpaySettings {
 const CALL_TIMEOUT_MS = 20_000;
 const CENT_E9S = 10_000_000n;
 const UNIT_E9S = 1_000_000_000n;
+/** Rates move between our asking and ICPay's. */
+const RATE_TOLERANCE_PERMILLE = 30n;
 
 /** The payment method `icpay`. */
 export function createIcpayPayment(settings: IcpaySettings, clock: Clock): PaymentProvider {
@@ -58,23 +64,32 @@ export function createIcpayPayment(settings: IcpaySettings, clock: Clock): Payme
   };
 }
 
+/** What ICPay answers for a new intent. */
+interface CreatedIntent {
+  paymentIntentId: string;
+  payment?: { id?: string } | null;
+  paymentIntent?: IcpayIntentObject | null;
+}
+
 interface Aggregate {
   payment: IcpayPaymentObject;
   intent: IcpayIntentObject | null;
 }
 
 class IcpayPayments implements OnlinePayments {
-  readonly capabilities = {
-    topsUp: true,
-    stepE9s: (currency: string) => (currency === 'USD' ? CENT_E9S : null),
-    repeatsRefunds: false,
-  };
+  readonly capabilities;
   readonly #settings: IcpaySettings;
   readonly #clock: Clock;
 
   constructor(settings: IcpaySettings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
+    this.capabilities = {
+      topsUp: true,
+      stepE9s: (currency: string) => (currency === 'USD' ? CENT_E9S : null),
+      repeatsRefunds: false,
+      token: settings.tokenSymbol,
+    };
   }
 
   async create(ask: PaymentAsk, signal: AbortSignal): Promise<OpenedPayment> {
@@ -86,11 +101,12 @@ class IcpayPayments implements OnlinePayments {
       description: ask.description,
       metadata: { [KEY_FIELD]: ask.key },
     };
-    const answer = await this.#call<{ paymentIntentId: string; payment?: { id?: string } | null }>(
-      'POST',
-      '/sdk/public/payments/intents',
-      { signal, body, key: publishableKey },
-    );
+    const answer = await this.#call<CreatedIntent>('POST', '/sdk/public/payments/intents', {
+      signal,
+      body,
+      key: publishableKey,
+    });
+    await this.#assertRate(ask, answer, signal);
     const back = `${publicUrl}/pay/return?payment=${encodeURIComponent(ask.key)}`;
     return {
       externalId: answer.paymentIntentId,
@@ -99,6 +115,26 @@ class IcpayPayments implements OnlinePayments {
         .replaceAll('{intent}', encodeURIComponent(answer.paymentIntentId))
         .replaceAll('{return}', encodeURIComponent(back)),
     };
+  }
+
+  /** ICPay turns USD into tokens at a rate of its own: it must be near the one that the exchanges agree on. */
+  async #assertRate(ask: PaymentAsk, created: CreatedIntent, signal: AbortSignal): Promise<void> {
+    const { tokenAmountE9s } = ask;
+    if (tokenAmountE9s === null) return;
+    const path = `/sdk/payment-intents/${encodeURIComponent(created.paymentIntentId)}`;
+    const { amount } =
+      created.paymentIntent ?? (await this.#call<IcpayIntentObject>('GET', path, { signal }));
+    if (!/^[1-9][0-9]{0,29}$/.test(amount))
+      throw unavailable('ICPay does not say how many tokens it asks for', path);
+    const { tokenSymbol, tokenDecimals } = this.#settings;
+    const askedE9s = (BigInt(amount) * UNIT_E9S) / 10n ** BigInt(tokenDecimals);
+    const distance = askedE9s > tokenAmountE9s ? askedE9s - tokenAmountE9s : tokenAmountE9s - askedE9s;
+    if (distance * 1000n <= tokenAmountE9s * RATE_TOLERANCE_PERMILLE) return;
+    const told = (amountE9s: bigint) => formatMoney({ amountE9s, currency: tokenSymbol });
+    throw new AppError(
+      'PAYMENT_REFUSED',
+      `ICPay asks for ${told(askedE9s)}, and at the exchanges it is ${told(tokenAmountE9s)}.`,
+    );
   }
 
   readEvent({ headers, body, now }: WebhookDelivery): ProviderEvent {

@@ -38,7 +38,7 @@ export function walletRoutes(context: Context, payments: Payments): Route[] {
       permission: 'account',
       summary: 'Puts money into the wallet: opens a payment.',
       schema: { body: AskTopUp, response: TopUp },
-      errors: ['PAYMENT_METHOD_UNKNOWN', 'PAYMENT_AMOUNT_UNSUPPORTED', 'MONEY_RANGE'],
+      errors: ['PAYMENT_METHOD_UNKNOWN', 'PAYMENT_AMOUNT_UNSUPPORTED', 'TOKEN_RATE_STALE', 'MONEY_RANGE'],
       successStatus: 201,
       idempotency: 'required', // Twice is twice the money.
       async handle({ body, principal, now }, trx) {

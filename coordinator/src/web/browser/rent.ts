@@ -106,6 +106,8 @@ const FIELD_OF_CODE: Readonly<Record<string, string>> = {
   OPERATING_SYSTEM_UNKNOWN: 'operating_system',
   PAYMENT_METHOD_UNKNOWN: 'payment_method',
   SSH_KEY_INVALID: 'ssh_public_key',
+  TOKEN_RATE_STALE: 'payment_method',
+  USAGE_CAP_REQUIRED: 'usage_cap',
 };
 
 function showFailure(error: unknown): void {

@@ -12,6 +12,7 @@ import { startPveSimulator, type PveSimulator } from '../../../pve-sim/start-pve
 import { findOfficialSchema } from '../../../pve-sim/testing/find-official-schema.ts';
 import { instanceId } from '../../instance-id.ts';
 import type { CreateRequest, Handle, Instance, InstanceSpec } from '../../provisioner.ts';
+import type { ProvisionerContext } from '../../registry.ts';
 import type { ConformanceSubject } from '../../testing/conformance-subject.ts';
 import { privilegeNeeds, type PrivilegeNeed } from '../privileges.ts';
 import type { ProxmoxOptions } from '../proxmox-options.ts';
@@ -92,22 +93,30 @@ export class ProxmoxFixture {
     await this.writeToken(token);
   }
 
-  open(options: Partial<ProxmoxOptions> = {}): Promise<ProxmoxProvisioner> {
-    const { simulator, sealSecret, folder } = this;
-    const all: ProxmoxOptions = {
-      url: simulator.url,
+  /** The options of a driver on it. */
+  options(over: Partial<ProxmoxOptions> = {}): ProxmoxOptions {
+    return {
+      url: this.simulator.url,
       token_file: this.tokenFile,
-      fingerprint: simulator.fingerprint,
+      fingerprint: this.simulator.fingerprint,
       vmid_first: VMID_FIRST,
       vmid_last: VMID_FIRST + 99,
       ssh_port: GUEST_SSH_PORT,
       guest_networks: ['127.64.0.0/10'],
       ready_timeout_s: 10,
       ...this.#options,
-      ...options,
+      ...over,
     };
-    const context = { clock: systemClock, random: systemRandom, sealSecret, stateDir: join(folder, 'state') };
-    return ProxmoxProvisioner.open(all, context);
+  }
+
+  /** What a driver gets, with the state of this name. */
+  context(state = 'state'): ProvisionerContext {
+    const { sealSecret, folder } = this;
+    return { clock: systemClock, random: systemRandom, sealSecret, stateDir: join(folder, state) };
+  }
+
+  open(options: Partial<ProxmoxOptions> = {}): Promise<ProxmoxProvisioner> {
+    return ProxmoxProvisioner.open(this.options(options), this.context());
   }
 
   /** An order for a new contract. */
