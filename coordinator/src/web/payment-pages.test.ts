@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { openUsageMarket, rentMetered, report, session, startOf } from '../usage/testing/usage-market.ts';
 import { loginText } from '@dc/shared/wire/account';
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import {
@@ -114,5 +115,24 @@ describe('the pages of payments', () => {
     expect(text).toContain('Refunds that wait for your approval');
     expect(text).toContain(`/contracts/${id}`);
     expect(text).toContain('data-decide="decline"');
+  });
+});
+
+describe('the pages of an offering that charges for use', () => {
+  it('say what it costs, ask for a cap, and show what was used', async () => {
+    const used = await openUsageMarket();
+    market = { ...market, coordinator: used.coordinator };
+    const cookie = await signIn(used.renter);
+    expect((await show('/')).text).toContain('0.02 USD for each hour of use beyond 10 in 30 days');
+    const order = (await show(`/offerings/${used.offering.id}`, cookie)).text;
+    expect(order).toContain('name="usage_cap"');
+    const contract = await rentMetered(used);
+    const { id } = contract;
+    used.coordinator.clock.jump(20 * 3_600_000);
+    await report(used, id, [session('s', startOf(contract), 12 * 3_600_000)]);
+    const { text } = await show(`/contracts/${id}`, cookie);
+    expect(text).toContain('12 hours');
+    expect(text).toContain('0.04 USD');
+    expect(text).toContain('never more than');
   });
 });

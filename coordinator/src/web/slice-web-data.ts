@@ -24,6 +24,7 @@ import { findPayment } from '../payments/payment-store.ts';
 import { topUpMethods, viewWallet } from '../payments/wallet/wallet-view.ts';
 import { viewAttention } from '../trust/attention.ts';
 import { viewUptime } from '../trust/uptime-view.ts';
+import { viewUsage } from '../usage/usage-view.ts';
 import type { OfferingFilter } from './offering-filter.ts';
 import type { Page, ShownOffering, WebData } from './web-data.ts';
 
@@ -68,18 +69,7 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
       return viewAttention(db.read, pubkey, presence());
     },
     findAccount: (pubkey) => findAccount(db.read, pubkey),
-    async listContracts(principal, cursor): Promise<Page<WireContract>> {
-      const filter = {
-        party: { renter: principal.account },
-        limit: CONTRACTS_PER_PAGE,
-        cursor: cursor ?? undefined,
-      };
-      return listContracts(db.read, filter, clock.now());
-    },
-    async findContract(principal: AccountPrincipal, id): Promise<WireContract | null> {
-      const row = await findContract(db.read, id);
-      return row === null || !maySee(principal, row) ? null : viewRow(db.read, row, clock.now());
-    },
+    ...contractData(context),
     paymentMethods: () => (payments.size === 0 && config.payments.test ? ['test'] : [...payments.keys()]),
     async findAdmin({ isAdmin }) {
       if (!isAdmin) return null;
@@ -100,6 +90,28 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
       const payment = await findPayment(db.read, key);
       if (payment === null) return null;
       return payment.contract_id === null ? '/wallet' : `/contracts/${payment.contract_id}`;
+    },
+  };
+}
+
+/** What the pages read of contracts. */
+function contractData({ db, clock }: Context): Pick<WebData, 'listContracts' | 'findContract' | 'findUsage'> {
+  return {
+    async listContracts(principal, cursor): Promise<Page<WireContract>> {
+      const filter = {
+        party: { renter: principal.account },
+        limit: CONTRACTS_PER_PAGE,
+        cursor: cursor ?? undefined,
+      };
+      return listContracts(db.read, filter, clock.now());
+    },
+    async findContract(principal: AccountPrincipal, id): Promise<WireContract | null> {
+      const row = await findContract(db.read, id);
+      return row === null || !maySee(principal, row) ? null : viewRow(db.read, row, clock.now());
+    },
+    async findUsage(principal, id) {
+      const row = await findContract(db.read, id);
+      return row === null || !maySee(principal, row) ? null : viewUsage(db.read, row, clock.now());
     },
   };
 }

@@ -4,6 +4,7 @@ import type { WireDispute, WireKeptEvent, WireRefundRequest } from '@dc/shared/w
 import type { WireWallet } from '@dc/shared/wire/wallet';
 import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
 import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
+import type { WireUsage } from '@dc/shared/wire/usage';
 import type { AccountPrincipal } from '../http/principal.ts';
 import type { OfferingFilter } from './offering-filter.ts';
 
@@ -58,6 +59,8 @@ export interface WebData {
   /** The caller's contracts as a renter, newest first. */
   listContracts(principal: AccountPrincipal, cursor: string | null): Promise<Page<WireContract>>;
   findContract(principal: AccountPrincipal, id: string): Promise<WireContract | null>;
+  /** What was used of a contract that the caller may see, and what it costs beyond the rent. */
+  findUsage?(principal: AccountPrincipal, id: string): Promise<WireUsage | null>;
   /** The payment methods offered here, in the order in which they are shown. */
   paymentMethods(): readonly string[];
   /** What waits for the operator; null where the caller is none. */

@@ -121,6 +121,7 @@ async function showContract(data: WebData, { params, principal, now }: PageInput
   return contractPage({
     contract,
     providerName: provider?.name ?? 'a provider',
+    usage: (await data.findUsage?.(principal, id)) ?? null,
     viewer: viewerOf(principal, contract.provider_pubkey),
     now,
   });

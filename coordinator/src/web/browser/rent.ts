@@ -1,9 +1,9 @@
 /** The page that rents: a total that follows the duration, the checks of the form, and the order itself. */
-import { formatMoney } from '@dc/shared/money/money';
+import { formatMoney, type WireMoney } from '@dc/shared/money/money';
 import type { WireContract, WireCreateContract } from '@dc/shared/wire/contract';
 import { accountText, hoursText } from '../format.ts';
 import type { FormOffering } from '../pages/rent-page.ts';
-import { parseHours, rentTotal, timePriceText } from '../price.ts';
+import { parseAmountE9s, parseHours, rentTotal, timePriceText } from '../price.ts';
 import { ApiError, callApi, problemText } from './api.ts';
 import { byId, chosenValue, setProblem, whileBusy } from './dom.ts';
 import { startIdentityPanel } from './identity-panel.ts';
@@ -77,6 +77,8 @@ async function order(): Promise<void> {
     (hours === null ? hoursField : byId('ssh_public_key', HTMLElement)).focus();
     return;
   }
+  const usageCap = readUsageCap();
+  if (usageCap === null) return;
   const wanted: WireCreateContract = {
     offering_id: offering.id,
     duration_hours: hours,
@@ -84,6 +86,7 @@ async function order(): Promise<void> {
     payment_method: chosenValue(form, 'payment_method'),
     operating_system: chosenValue(form, 'operating_system'),
     ...(chosenValue(form, 'refund_to') === 'wallet' ? { refund_to: 'wallet' } : {}),
+    ...(usageCap === undefined ? {} : { usage_cap: usageCap }),
   };
   try {
     const contract = await send(wanted);
@@ -92,6 +95,17 @@ async function order(): Promise<void> {
   } catch (error) {
     showFailure(error);
   }
+}
+
+/** The cap in its field; undefined where the offering asks for none, null (and said beside it) where it is no amount. */
+function readUsageCap(): WireMoney | null | undefined {
+  const field = document.getElementById('usage_cap');
+  if (!(field instanceof HTMLInputElement)) return undefined;
+  const amount_e9s = parseAmountE9s(field.value);
+  setProblem(field.id, amount_e9s === null ? 'Write an amount, such as 5.00; 0 for nothing.' : '');
+  if (amount_e9s !== null) return { amount_e9s, currency: offering.price_per_hour.currency };
+  field.focus();
+  return null;
 }
 
 function send(wanted: WireCreateContract): Promise<WireContract> {

@@ -1,21 +1,24 @@
 /** One contract: the parts that change, inside a frame that stays, and the dialog that cancels. */
 import type { WireContract } from '@dc/shared/wire/contract';
+import type { WireUsage } from '@dc/shared/wire/usage';
 import { html, type Html } from '../html.ts';
 import { CONTRACT_PARTS, type ContractView, type Viewer } from './contract-parts.ts';
 import { renderCredentialDialogs } from './credential-parts.ts';
 import { renderExtendDialog, renderOperatorPanel } from './extending-parts.ts';
 import type { PageParts } from './layout.ts';
+import { renderUsage } from './usage-parts.ts';
 
 /** What the page shows. */
 export interface ContractPageView {
   contract: WireContract;
   providerName: string;
+  usage: WireUsage | null;
   viewer: Viewer;
   now: number;
 }
 
 /** The page of one contract. */
-export function contractPage({ contract, providerName, viewer, now }: ContractPageView): PageParts {
+export function contractPage({ contract, providerName, usage, viewer, now }: ContractPageView): PageParts {
   const view = { contract, now, viewer, identityFile: null };
   return {
     title: contract.offering_title,
@@ -29,7 +32,7 @@ export function contractPage({ contract, providerName, viewer, now }: ContractPa
         <noscript>Load this page again to see what has changed.</noscript>
       </p>
       <div id="contract" data-contract="${JSON.stringify(contract)}" data-viewer="${viewer}">
-        <div class="contract-main">${MAIN_PARTS.map((id) => renderPart(id, view))}</div>
+        <div class="contract-main">${MAIN_PARTS.map((id) => renderPart(id, view))} ${renderUsage(usage)}</div>
         <div class="contract-side">${SIDE_PARTS.map((id) => renderPart(id, view))}</div>
       </div>
       ${viewer === 'admin' && renderOperatorPanel()}

@@ -234,6 +234,7 @@ function renderTerms(view: ContractView): Html {
       ${fact('Ended', contract.ended_at === null ? null : timeElement(contract.ended_at))}
       ${fact(contract.paid_at === null ? 'Price' : 'Paid', html`<b>${moneyText(contract.total)}</b>`)}
       ${fact('Payment', contract.payment.method === 'test' ? 'Test: no real money' : contract.payment.method)}
+      ${fact('In tokens', tokenPriceText(contract))}
       ${fact('Refunded', contract.refunded === null ? null : moneyText(contract.refunded))}
       ${fact('Statement', contract.paid_at === null ? null : statementLink(contract.id))}
       ${fact('System', contract.operating_system)}
@@ -250,6 +251,17 @@ function renderTerms(view: ContractView): Html {
       </p>`
     }
   </section>`;
+}
+
+/** `0.2 ICP, at 5.00 USD (coinbase, kraken)`: the rate is that of the moment at which the payment was asked for. */
+function tokenPriceText({
+  payment: { token_price: price },
+  total: { currency },
+}: WireContract): string | null {
+  if (price === undefined) return null;
+  const { token, amount_e9s, rate_e9s, sources } = price;
+  const rate = moneyText({ amount_e9s: rate_e9s, currency });
+  return `${moneyText({ amount_e9s, currency: token })}, at ${rate} (${sources.map(({ source }) => source).join(', ')})`;
 }
 
 /** Where the money is: releases and credits, each with the records that prove it. */

@@ -5,6 +5,7 @@ import { isNarrowed, nextPageQuery, type FilterFields } from '../offering-filter
 import { MONTH_HOURS, timePriceText } from '../price.ts';
 import type { Page, ShownOffering, Stock } from '../web-data.ts';
 import type { PageParts } from './layout.ts';
+import { usagePriceText } from './usage-parts.ts';
 
 /** What the page shows. */
 export interface OfferingsView {
@@ -69,6 +70,7 @@ export function renderSpecs(offering: Pick<ShownOffering, 'cpu' | 'memory_mb' | 
 /** One offering of a list. */
 export function renderOffering(offering: ShownOffering): Html {
   const hasFee = offering.setup_fee.amount_e9s !== '0';
+  const usage = usagePriceText(offering);
   return html`<li>
     <article class="offering" aria-labelledby="offering-${offering.id}">
       <div class="offering-name">
@@ -88,6 +90,7 @@ export function renderOffering(offering: ShownOffering): Html {
         <p class="price"><b>${moneyText(offering.price_per_hour)}</b> <span class="quiet">an hour</span></p>
         <p class="quiet">${timePriceText(offering, MONTH_HOURS)} a month (${MONTH_HOURS} h)</p>
         ${hasFee && html`<p class="quiet">plus ${moneyText(offering.setup_fee)} once</p>`}
+        ${usage !== null && html`<p class="quiet">plus ${usage}</p>`}
       </div>
       <a
         class="button ${offering.stock === 'available' ? 'primary' : ''}"

@@ -7,6 +7,7 @@ import { defaultHours, durationPresets, MONTH_HOURS, rentTotal, timePriceText } 
 import type { AccountName, ShownOffering } from '../web-data.ts';
 import { renderIdentityPanel } from './identity-panel.ts';
 import type { PageParts } from './layout.ts';
+import { renderUsageCap, usagePriceText } from './usage-parts.ts';
 import { renderSpecs, renderStock } from './offerings-page.ts';
 
 /** What the page shows. */
@@ -47,7 +48,8 @@ export function rentPage(view: RentView): PageParts {
           >
             <fieldset class="plain" ${blockReason(view) !== null && html`disabled`}>
               <legend class="visually-hidden">Your order</legend>
-              ${renderDuration(offering)} ${renderSystem(offering)} ${renderSshKey()} ${renderPayment(view)}
+              ${renderDuration(offering)} ${renderSystem(offering)} ${renderSshKey()}
+              ${renderUsageCap(offering)} ${renderPayment(view)}
             </fieldset>
           </form>
         </div>
@@ -262,6 +264,7 @@ function renderSummary(view: RentView): Html {
   const hours = defaultHours(offering);
   const reason = blockReason(view);
   const hasFee = offering.setup_fee.amount_e9s !== '0';
+  const usage = usagePriceText(offering);
   return html`<aside class="summary card" aria-labelledby="summary-title">
     <h2 id="summary-title">Total</h2>
     <dl class="sum">
@@ -277,6 +280,7 @@ function renderSummary(view: RentView): Html {
         </div>`
       }
     </dl>
+    ${usage !== null && html`<p class="quiet">plus ${usage}</p>`}
     <div class="pay-bar">
       <p class="total">
         <span class="visually-hidden">Total:</span>
