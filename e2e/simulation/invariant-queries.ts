@@ -57,7 +57,9 @@ type QueryName =
   | 'heads'
   | 'last'
   | 'setSum'
-  | 'money';
+  | 'money'
+  | 'payments'
+  | 'atHouse';
 
 /** The statements by name; `rest` are those that must answer nothing once everything has come to rest. */
 export type Queries = Readonly<Record<QueryName, Statement>> & {
@@ -99,6 +101,11 @@ export function prepareQueries(db: Database): Queries {
       `select sum(p.amount_e9s) as escrow, total(case when s.kind in
          ('payment_received', 'released_to_provider', 'refund_decided') then p.amount_e9s end) as unspent
        from ledger_postings p join ledger_sets s on s.id = p.set_id where p.account = +:account`,
+    ),
+    payments: db.prepare('select key, contract_id from payments'),
+    atHouse: db.prepare(
+      `select s.contract_id, sum(p.amount_e9s) as sum from ledger_postings p
+       join ledger_sets s on s.id = p.set_id where p.account = 'processor:house' group by s.contract_id`,
     ),
     rest: {
       contract: db.prepare(`select id || ' is ' || state || ', release ' || release as what from contracts

@@ -23,6 +23,7 @@ import {
   type RecordRow,
   type SetRow,
 } from './invariant-queries.ts';
+import { keptE9s, type PaymentHouse } from './payment-house.ts';
 import { UUID } from './trace.ts';
 import type { BackendWatcher, WatchedBackend } from './watched-backend.ts';
 import type { World } from './world.ts';
@@ -43,6 +44,7 @@ export interface WatchedAgent {
 }
 
 export interface InvariantsOptions extends Sealed {
+  readonly house: Pick<PaymentHouse, 'checkouts'>;
   readonly agents: () => readonly WatchedAgent[];
   readonly forksMayHappen: () => boolean;
   /** Grows with every change of the database. */
@@ -56,6 +58,7 @@ const OWED_BY_AGENT =
 export class Invariants implements BackendWatcher {
   readonly #world: World;
   readonly #sealed: Sealed;
+  readonly #house: Pick<PaymentHouse, 'checkouts'>;
   readonly #backends: WatchedBackend[] = [];
   readonly #states = new Map<string, ContractState>();
   readonly #epochs = new Map<string, number>();
@@ -79,6 +82,7 @@ export class Invariants implements BackendWatcher {
   constructor(world: World, options: InvariantsOptions) {
     this.#world = world;
     this.#sealed = options;
+    this.#house = options.house;
     this.#agents = options.agents;
     this.#forksMayHappen = options.forksMayHappen;
     this.#commits = options.commits;
@@ -232,7 +236,8 @@ export class Invariants implements BackendWatcher {
     const isOwed = (line: string): boolean =>
       OWED_BY_AGENT.test(line) && ofGivenUp.has(UUID.exec(line)?.[0] ?? '');
     const inDatabase = this.#unrestInDatabase().filter((line) => !isOwed(line));
-    return inDatabase.length > 0 ? inDatabase : this.#unrestOutside().filter((line) => !isOwed(line));
+    if (inDatabase.length > 0) return inDatabase;
+    return [...this.#unrestOutside().filter((line) => !isOwed(line)), ...this.#unrestInMoney()];
   }
 
   #unrestInDatabase(): string[] {
@@ -258,6 +263,26 @@ export class Invariants implements BackendWatcher {
       }
     }
     return unrest;
+  }
+
+  /** Where the books and the payment house do not agree on what it holds for a contract (I3). */
+  #unrestInMoney(): string[] {
+    const { payments, atHouse } = this.#statements ?? {};
+    const known = (payments?.all() ?? []) as { key: string; contract_id: string }[];
+    const contractOf = new Map(known.map(({ key, contract_id }) => [key, contract_id]));
+    const rest = new Map<string, number>();
+    const add = (id: string, amount: number): void => void rest.set(id, (rest.get(id) ?? 0) + amount);
+    for (const [key, checkout] of this.#house.checkouts) {
+      const contractId = contractOf.get(key);
+      if (contractId !== undefined) add(contractId, Number(keptE9s(checkout)));
+      else if (!this.#world.lost.has(UUID.exec(key)?.[0] ?? '')) return [`nobody knows the payment ${key}`];
+    }
+    // What the house holds has left its account in the books.
+    for (const { contract_id: id, sum } of (atHouse?.all() ?? []) as { contract_id: string; sum: number }[])
+      add(id, sum);
+    return [...rest]
+      .filter(([, difference]) => difference !== 0)
+      .map(([id, difference]) => `the house holds ${String(difference)} more for ${id} than the books say`);
   }
 
   #checkMove(row: HistoryRow): void {

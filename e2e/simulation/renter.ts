@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import type { WireContract } from '@dc/shared/wire/contract';
+import { keyOfContract, keyOfExtension } from '../../coordinator/src/payments/payment-asks.ts';
 import type { Dice } from './dice.ts';
 import { PatientCalls, type PatientParts } from './patient-calls.ts';
 import type { PaymentHouse } from './payment-house.ts';
@@ -42,8 +43,7 @@ export class Renter {
   async take(hours: number): Promise<WireContract | null> {
     const contract = await this.#order(hours);
     if (contract === null) return null;
-    const { amount_e9s, currency } = contract.total;
-    this.#parts.house.pay({ contractId: contract.id, amount: { amountE9s: BigInt(amount_e9s), currency } });
+    this.#parts.house.pay(keyOfContract(contract.id));
     return contract;
   }
 
@@ -56,9 +56,9 @@ export class Renter {
       if (world.isFaulty) world.time.schedule(dice.between(5_000, 30_000), () => void this.rent(onRented));
       return;
     }
-    const { id, total } = contract;
+    const { id } = contract;
     onRented(id);
-    this.#planPayment({ contractId: id, price: total });
+    this.#planPayment(keyOfContract(id));
     this.#perhaps(0.2, () => this.#extend(id));
     this.#perhaps(0.15, () => this.#ask(id, 'reset-password', {}));
     this.#perhaps(0.1, () =>
@@ -87,31 +87,22 @@ export class Renter {
     this.#parts.world.time.schedule(this.#dice.between(5_000, 150_000), () => void act());
   }
 
-  #planPayment(what: {
-    contractId: string;
-    extensionId?: string;
-    price: { amount_e9s: string; currency: string };
-  }): void {
+  #planPayment(key: string): void {
     const { world, house } = this.#parts;
-    const { price, ...payment } = what;
-    const amount = { amountE9s: BigInt(price.amount_e9s), currency: price.currency };
     const dice = this.#dice;
     const comesAs = dice.fraction();
     if (comesAs < 0.04) return; // Never pays.
-    if (comesAs < 0.08)
-      world.time.schedule(dice.between(0, 30_000), () => house.fail({ ...payment, amount }));
+    if (comesAs < 0.08) world.time.schedule(dice.between(0, 30_000), () => house.fail(key));
     // Late ones come when the contract has ended already.
     const delayMs = comesAs < 0.8 ? dice.between(50, 3_000) : dice.between(3_000, 160_000);
     if (comesAs < 0.06) return;
-    world.time.schedule(delayMs, () => house.pay({ ...payment, amount }));
+    world.time.schedule(delayMs, () => house.pay(key));
   }
 
   async #extend(contractId: string): Promise<void> {
     const answer = await this.#ask(contractId, 'extend', { hours: this.#dice.whole(1, 2) });
     const extension = answer?.extensions?.findLast(({ status }) => status === 'pending');
-    if (extension === undefined) return;
-    const { id: extensionId, price } = extension;
-    this.#planPayment({ contractId, extensionId, price });
+    if (extension !== undefined) this.#planPayment(keyOfExtension(extension.id));
   }
 
   #ask(contractId: string, what: string, body: object): Promise<WireContract | null> {

@@ -125,8 +125,10 @@ async function comeToRest(stage: Stage, trouble: Trouble): Promise<void> {
     const unrest = invariants.unrest();
     if (unrest.length === 0) break;
     // Only the paid time has to pass: the night, on every clock.
-    const isWaiting = unrest.every((line) => / is (active|requested), |holds its place|escrow/.test(line));
-    if (isWaiting && leaps < LEAPS_MAX) {
+    const isWaiting = unrest.every((line) =>
+      / is (active|requested), |holds its place|escrow|^refund(ed)?: /.test(line),
+    );
+    if (isWaiting && !stage.house.isBusy && leaps < LEAPS_MAX) {
       stage.leap(HOUR_MS);
       leaps += 1;
     }

@@ -51,6 +51,7 @@ export class Stage {
     this.invariants = new Invariants(world, {
       sealSecret: this.#sealSecret,
       environment: ENVIRONMENT,
+      house: this.house,
       agents: () =>
         this.agents.map(({ parts, journal, isGivenUp }) => ({
           key: parts.key.publicKey,

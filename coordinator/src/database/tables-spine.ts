@@ -287,6 +287,8 @@ export interface RefundsTable {
   reason: string;
   created_at: number;
   confirmed_at: number | null;
+  /** What of it had gone back by hand; null until that was counted. */
+  by_hand_e9s: bigint | null;
 }
 
 /** More time for a contract, which counts once it is paid. */

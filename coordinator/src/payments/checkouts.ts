@@ -9,9 +9,16 @@ import { findContract } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import { findPaymentRate } from '../prices/rate-store.ts';
 import { takeTruth } from './payment-facts.ts';
-import type { OnlinePayments, PaymentProvider, ProviderFact } from './payment-provider.ts';
+import type { OnlinePayments, PaymentAsk, PaymentProvider, ProviderFact } from './payment-provider.ts';
 import { isWaiting, nextLookAt } from './payment-rules.ts';
-import { findPayment, listDuePayments, refsOf, updatePayment, type PaymentRow } from './payment-store.ts';
+import {
+  findPayment,
+  listDuePayments,
+  listPaymentRefunds,
+  refsOf,
+  updatePayment,
+  type PaymentRow,
+} from './payment-store.ts';
 
 /** The payment methods that this coordinator knows, by name. */
 export type Payments = ReadonlyMap<string, PaymentProvider>;
@@ -46,17 +53,8 @@ export async function openPayment(
   const call = await prepare(context, payments, key);
   if (call === null || call.payment.state !== 'asked') return;
   const { payment, online } = call;
-  const ask = {
-    key,
-    amount: { amountE9s: payment.amount_e9s, currency: payment.currency },
-    description: payment.description,
-    isForDelivery: payment.is_for_delivery === 1,
-    expiresAt: payment.expires_at,
-    email: payment.email,
-    tokenAmountE9s: (await findPaymentRate(context.db.read, key))?.token_amount_e9s ?? null,
-  };
   try {
-    const opened = await online.create(ask, signal);
+    const opened = await online.create(await askOf(context, payment), signal);
     await context.db.write(async (trx) => {
       const current = await findPayment(trx, key);
       if (current === null) return;
@@ -73,6 +71,19 @@ export async function openPayment(
   // The contract may have ended while we asked.
   const after = await findPayment(context.db.read, key);
   if (after !== null && !isWaiting(after.state)) await closeAt(context, call, signal);
+}
+
+async function askOf(context: Context, payment: PaymentRow): Promise<PaymentAsk> {
+  const rate = await findPaymentRate(context.db.read, payment.key);
+  return {
+    key: payment.key,
+    amount: { amountE9s: payment.amount_e9s, currency: payment.currency },
+    description: payment.description,
+    isForDelivery: payment.is_for_delivery === 1,
+    expiresAt: payment.expires_at,
+    email: payment.email,
+    tokenAmountE9s: rate?.token_amount_e9s ?? null,
+  };
 }
 
 function factOf(payment: PaymentRow, status: 'open' | 'failed' | 'expired') {
@@ -156,7 +167,10 @@ export async function sweepPayments(
     // Put off first: one that cannot be asked for must not keep the others waiting.
     await db.write(async (trx) => {
       const looks = payment.looks + 1;
-      await updatePayment(trx, payment, { looks, look_at: nextLookAt(payment.state, looks, clock.now()) });
+      const refunds = await listPaymentRefunds(trx, { payment_key: payment.key });
+      const isRefundPending = refunds.some(({ state }) => state === 'pending');
+      const look_at = nextLookAt(isRefundPending ? 'authorised' : payment.state, looks, clock.now());
+      await updatePayment(trx, payment, { looks, look_at });
     });
     try {
       await lookAtPayment(context, payments, payment.key, signal);
@@ -190,8 +204,20 @@ export async function closePayment(
 ): Promise<void> {
   const call = await prepare(context, payments, key);
   if (call === null || !isWaiting(call.payment.state)) return;
-  if (call.payment.external_id === null) return take(context, call, [factOf(call.payment, 'expired')]);
+  if (call.payment.external_id === null) return closeUnnamed(context, call, signal);
   await closeAt(context, call, signal);
+}
+
+/** It may have been opened by a call whose answer was lost, and paid: asking again tells its name. */
+async function closeUnnamed(context: Context, call: Call, signal: AbortSignal): Promise<void> {
+  const { payment, online } = call;
+  try {
+    const opened = await online.create(await askOf(context, payment), signal);
+    await take(context, call, await online.close({ ...refsOf(payment), ...opened }, signal));
+  } catch (error) {
+    if (!isAppError(error, 'PAYMENT_REFUSED')) throw error;
+    await take(context, call, [{ ...factOf(payment, 'failed'), reason: error.message }]);
+  }
 }
 
 async function closeAt(context: Context, call: Call, signal: AbortSignal): Promise<void> {

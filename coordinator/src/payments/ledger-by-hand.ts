@@ -25,3 +25,28 @@ export function refundByHandFailed(movement: HandMovement): PostingSet {
     [accounts.platformRevenue, movement.amount],
   ]);
 }
+
+/**
+ * What went back by hand counts towards what the contract owes its renter, who has it already: what we had borne comes
+ * back to us.
+ */
+export function refundByHandCounted({ cause, contractId, amount }: CountedMovement): PostingSet {
+  return buildSet({ cause, contractId }, 'refund_by_hand_counted', [
+    [accounts.refundDue(contractId), negate(amount)],
+    [accounts.platformRevenue, amount],
+  ]);
+}
+
+/** It never arrived, after all: the contract owes it again. */
+export function refundByHandUncounted({ cause, contractId, amount }: CountedMovement): PostingSet {
+  return buildSet({ cause, contractId }, 'refund_by_hand_uncounted', [
+    [accounts.platformRevenue, negate(amount)],
+    [accounts.refundDue(contractId), amount],
+  ]);
+}
+
+interface CountedMovement {
+  cause: string;
+  contractId: string;
+  amount: Money;
+}

@@ -26,6 +26,8 @@ export type PostingKind =
   | 'refund_failed'
   | 'refunded_by_hand'
   | 'refund_by_hand_failed'
+  | 'refund_by_hand_counted'
+  | 'refund_by_hand_uncounted'
   | 'wallet_topped_up'
   | 'paid_from_wallet'
   | 'usage_charged'

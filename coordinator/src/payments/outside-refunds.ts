@@ -7,15 +7,15 @@ import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import { refundByHandFailed, refundedByHand } from './ledger-by-hand.ts';
+import { overcountedE9s } from './count-by-hand.ts';
+import { refundByHandUncounted, refundByHandFailed, refundedByHand } from './ledger-by-hand.ts';
 import { balanceOf } from './ledger-store.ts';
 import { refundedToWallet, walletRefundConfirmed, walletRefundDecided } from './ledger-wallet.ts';
 import { accounts, refundFailed } from './ledger.ts';
 import type { RefundFact } from './payment-provider.ts';
-import { listPaymentRefunds, type PaymentRefundRow, type PaymentRow } from './payment-store.ts';
-import { wayOf } from './refund-parts.ts';
+import { listPaymentRefunds, lostRefundId, type PaymentRefundRow, type PaymentRow } from './payment-store.ts';
 import { findRefund } from './refund-store.ts';
-import { settleRefund } from './settle-refund.ts';
+import { settleRefund, wayOf } from './settle-refund.ts';
 import { endRefundKey } from './settlement.ts';
 
 /** Takes what the provider says of a refund of `payment`. */
@@ -53,11 +53,12 @@ async function insertByHand(
   context: Context,
   trx: Transaction,
   payment: PaymentRow,
-  fact: RefundFact,
+  fact: Pick<RefundFact, 'id' | 'refundKey' | 'amount' | 'reason'>,
 ): Promise<PaymentRefundRow> {
   const amountE9s = fact.amount?.amountE9s ?? payment.amount_e9s + payment.tax_e9s;
   const row: PaymentRefundRow = {
-    ...{ id: `hand:${payment.method}:${fact.id}`, method: payment.method, payment_key: payment.key },
+    id: fact.refundKey === null ? `hand:${payment.method}:${fact.id}` : lostRefundId(fact.refundKey),
+    ...{ method: payment.method, payment_key: payment.key },
     ...{ refund_key: null, external_id: fact.id, amount_e9s: amountE9s, tax_e9s: 0n },
     ...{ currency: payment.currency, state: 'pending', reason: fact.reason },
     ...{ created_at: context.clock.now(), settled_at: null },
@@ -77,7 +78,7 @@ async function bookOurs(
   const refund = await findRefund(trx, key);
   if (refund === null) return;
   if (refund.confirmed_at === null) {
-    const way = await wayOf(trx, key, refund.amount_e9s);
+    const way = await wayOf(trx, key);
     if (way !== null) await settleRefund(context, trx, key, way);
     return;
   }
@@ -106,29 +107,37 @@ async function bookByHand(
     return bookOutside(context, trx, payment, { cause: row.id, amountE9s: row.amount_e9s });
   // It came back before it was booked, or after: what was booked from the renter's part stays with the renter.
   if (row.state !== 'succeeded') return;
-  const amount = { amountE9s: row.amount_e9s, currency: row.currency };
-  await context.ledger.append(
-    trx,
-    refundByHandFailed({
-      cause: `${row.id}:failed`,
-      contractId: payment.contract_id,
-      method: payment.method,
-      amount,
-    }),
-  );
+  const { contract_id: contractId, method, account_pubkey: renterPubkey } = payment;
+  const { currency } = row;
+  const amount = { amountE9s: row.amount_e9s, currency };
+  const cause = `${row.id}:failed`;
+  await context.ledger.append(trx, refundByHandFailed({ cause, contractId, method, amount }));
+  if (contractId === null) return;
+  const shortE9s = await overcountedE9s(trx, contractId);
+  if (shortE9s === 0n) return;
+  // A refund was settled with it, and the renter has not got it.
+  const short = { contractId, amount: { amountE9s: shortE9s, currency } };
+  await context.ledger.append(trx, refundByHandUncounted({ ...short, cause: `${cause}:uncounted` }));
+  await context.ledger.append(trx, refundedToWallet({ ...short, cause: `${cause}:wallet`, renterPubkey }));
 }
 
 /** An authorised payment is gone, and it was not a refund of ours that gave it up. */
 export async function applyLoss(context: Context, trx: Transaction, payment: PaymentRow): Promise<void> {
   const rows = await listPaymentRefunds(trx, { payment_key: payment.key });
   if (rows.some(({ state }) => state !== 'failed')) return;
-  const amountE9s = payment.amount_e9s + payment.tax_e9s;
-  await bookOutside(context, trx, payment, { cause: `void:${payment.key}`, amountE9s });
+  const fact = { id: `void:${payment.key}`, refundKey: null, amount: null, reason: null };
+  const row = await insertByHand(context, trx, payment, fact);
+  await trx
+    .updateTable('payment_refunds')
+    .set({ state: 'succeeded', settled_at: context.clock.now() })
+    .where('id', '=', row.id)
+    .execute();
+  await bookOutside(context, trx, payment, { cause: row.id, amountE9s: row.amount_e9s });
 }
 
 /**
- * Money went back without us. A payment that went back whole ends its contract; what that contract's refund owes is
- * paid by it. Anything beyond was ours to give.
+ * Money went back without us. It is booked as ours to give, and counts towards what the contract owes its renter
+ * (count-by-hand.ts). A contract whose own payment went back whole ends.
  */
 async function bookOutside(
   context: Context,
@@ -136,34 +145,19 @@ async function bookOutside(
   payment: PaymentRow,
   { cause, amountE9s }: { cause: string; amountE9s: bigint },
 ): Promise<void> {
-  const { method, currency } = payment;
+  const { method, currency, contract_id: contractId } = payment;
   const coveredE9s =
-    payment.contract_id === null
-      ? await takeFromWallet(context, trx, payment, { cause, amountE9s })
-      : await payWithIt(context, trx, payment, amountE9s);
-  if (amountE9s === coveredE9s) return;
-  const amount = { amountE9s: amountE9s - coveredE9s, currency };
-  const { contract_id: contractId } = payment;
-  await context.ledger.append(trx, refundedByHand({ cause, contractId, method, amount }));
-}
-
-/** What the contract owes its renter, as far as the outside refund covers it whole. */
-async function payWithIt(
-  context: Context,
-  trx: Transaction,
-  payment: PaymentRow,
-  amountE9s: bigint,
-): Promise<bigint> {
-  let contract = await findContract(trx, payment.contract_id ?? '');
-  if (contract === null) return 0n;
+    contractId === null ? await takeFromWallet(context, trx, payment, { cause, amountE9s }) : 0n;
+  if (amountE9s > coveredE9s) {
+    const amount = { amountE9s: amountE9s - coveredE9s, currency };
+    await context.ledger.append(trx, refundedByHand({ cause, contractId, method, amount }));
+  }
+  const contract = await findContract(trx, contractId ?? '');
+  if (contract === null || isTerminal(contract.state)) return;
   const isWhole = amountE9s >= payment.amount_e9s && payment.extension_id === null;
-  if (!isTerminal(contract.state) && isWhole) contract = await end(context, trx, contract);
-  const key = endRefundKey(contract.id);
-  const refund = await findRefund(trx, key);
-  const hasParts = (await listPaymentRefunds(trx, { refund_key: key })).length > 0;
-  if (refund === null || refund.confirmed_at !== null || hasParts || refund.amount_e9s > amountE9s) return 0n;
-  await settleRefund(context, trx, key, { processorE9s: refund.amount_e9s, taxE9s: 0n, walletE9s: 0n });
-  return refund.amount_e9s;
+  // Our own refund at the end of a contract, in a time that was lost: it had ended.
+  const hadEnded = cause.startsWith(lostRefundId(endRefundKey(contract.id)));
+  if (isWhole || hadEnded) await end(context, trx, contract);
 }
 
 function end(context: Context, trx: Transaction, contract: ContractRow): Promise<ContractRow> {

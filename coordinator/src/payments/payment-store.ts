@@ -88,6 +88,14 @@ export async function listDuePayments(reader: Reader, now: number, limit: number
   return rows as PaymentRow[];
 }
 
+/** Has the provider asked again about every payment whose contract still has something to come. */
+export async function askAboutAll(trx: Transaction, now: number): Promise<void> {
+  await sql`
+    update payments set look_at = ${now} where external_id is not null and contract_id in (
+      select id from contracts where state not in ('rejected', 'cancelled', 'failed', 'expired')
+      union select contract_id from refunds where confirmed_at is null)`.execute(trx);
+}
+
 /** Changes a payment that is still in `row.state`; false where it moved on since. */
 export async function updatePayment(
   trx: Transaction,
@@ -161,6 +169,9 @@ export function listOrphans(
 export type PaymentRefundRow = Omit<Selectable<PaymentRefundsTable>, 'state'> & {
   state: 'planned' | 'pending' | 'succeeded' | 'failed';
 };
+
+/** The id of a refund that we made under `refundKey` in a time that this database does not know. */
+export const lostRefundId = (refundKey: string): string => `lost:${refundKey}`;
 
 export async function listPaymentRefunds(
   reader: Reader,

@@ -9,17 +9,21 @@ import type { Money } from '@dc/shared/money/money';
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
+import { countByHand } from './count-by-hand.ts';
+import { takeTruth } from './payment-facts.ts';
 import type { PaymentProvider } from './payment-provider.ts';
 import {
   listPaymentRefunds,
   listPayments,
   refsOf,
   findPayment,
+  lostRefundId,
   type PaymentRefundRow,
   type PaymentRow,
 } from './payment-store.ts';
 import { refundAudited } from './refund-calls.ts';
-import type { RefundWay } from './settle-refund.ts';
+import { findRefund } from './refund-store.ts';
+import { wayOf, type RefundWay } from './settle-refund.ts';
 
 /** A refund that was decided. */
 export interface DecidedRefund {
@@ -32,6 +36,26 @@ export interface DecidedRefund {
 const DISPUTED_RETRY_MS = 60 * 60_000;
 /** A refund to a bank account takes days. */
 const PENDING_LOOK_MS = 60 * 60_000;
+
+/**
+ * Asks the provider how the contract's payments stand. What went back without us, or in a time that was lost with a
+ * restored backup, is known before anything is sent.
+ */
+async function learnTruth(
+  context: Context,
+  provider: PaymentProvider,
+  { key, contract }: DecidedRefund,
+  signal: AbortSignal,
+): Promise<void> {
+  const { online } = provider;
+  const isPlanned = (await listPaymentRefunds(context.db.read, { refund_key: key })).length > 0;
+  if (online === undefined || isPlanned) return;
+  for (const payment of await listPayments(context.db.read, contract.id)) {
+    if (payment.external_id === null) continue;
+    const facts = await online.fetchTruth(refsOf(payment), signal);
+    await context.db.write((trx) => takeTruth(context, trx, provider, { key: payment.key, facts }));
+  }
+}
 
 /**
  * Sends the refund and says where it went, or `pending` where the provider will say later what became of it. Throws
@@ -51,22 +75,13 @@ export async function refundThrough(
     return { processorE9s: amount.amountE9s, taxE9s: 0n, walletE9s: 0n };
   }
   await assertUndisputed(context.db.read, contract.id);
+  await learnTruth(context, provider, refund, signal);
   const parts = await context.db.write((trx) => planParts(context, trx, provider, refund));
   for (const part of parts) {
     if (part.state === 'planned')
       await sendPart(context, provider, { part, contractId: contract.id }, signal);
   }
-  return (await wayOf(context.db.read, refund.key, amount.amountE9s)) ?? 'pending';
-}
-
-/** Where the refund's money went, once every part is decided; null before. */
-export async function wayOf(reader: Reader, key: string, amountE9s: bigint): Promise<RefundWay | null> {
-  const parts = await listPaymentRefunds(reader, { refund_key: key });
-  if (parts.some(({ state }) => state === 'planned' || state === 'pending')) return null;
-  const sent = parts.filter(({ state }) => state === 'succeeded');
-  const taxE9s = sent.reduce((sum, part) => sum + part.tax_e9s, 0n);
-  const processorE9s = sent.reduce((sum, part) => sum + part.amount_e9s, 0n) - taxE9s;
-  return { processorE9s, taxE9s, walletE9s: amountE9s - processorE9s };
+  return (await wayOf(context.db.read, refund.key)) ?? 'pending';
 }
 
 async function assertUndisputed(reader: Reader, contractId: string): Promise<void> {
@@ -84,7 +99,7 @@ async function assertUndisputed(reader: Reader, contractId: string): Promise<voi
   );
 }
 
-/** Cuts the refund into parts, the newest payment first, once: later calls get the same. */
+/** Cuts what did not go by hand into parts, the newest payment first, once: later calls get the same. */
 async function planParts(
   context: Context,
   trx: Transaction,
@@ -94,13 +109,20 @@ async function planParts(
   const planned = await listPaymentRefunds(trx, { refund_key: key });
   if (planned.length > 0) return planned;
   const parts: PaymentRefundRow[] = [];
-  let leftE9s = amount.amountE9s;
-  for (const payment of await paymentsOf(trx, key, contract.id)) {
+  let leftE9s = amount.amountE9s - (await countByHand(context, trx, key));
+  // Our own of a lost time have names at the provider that must not be used again.
+  const isLost = await lostNames(trx, contract.id);
+  let number = 0;
+  const nextName = (): string => {
+    do number += 1;
+    while (isLost(`${key}#${String(number)}`));
+    return `${key}#${String(number)}`;
+  };
+  for (const payment of leftE9s > 0n ? await paymentsOf(trx, key, contract.id) : []) {
     const part = await planPart(context, trx, provider, { payment, wantedE9s: leftE9s });
     if (part === null) continue;
     leftE9s -= part.netE9s;
-    if (part.row !== null)
-      parts.push({ ...part.row, id: `${key}#${String(parts.length + 1)}`, refund_key: key });
+    if (part.row !== null) parts.push({ ...part.row, id: nextName(), refund_key: key });
     if (leftE9s <= 0n) break;
   }
   if (leftE9s > 0n)
@@ -109,12 +131,24 @@ async function planParts(
   return parts;
 }
 
-/** The payments that the refund may be taken from: one of them, where its key names it. */
+async function lostNames(trx: Transaction, contractId: string): Promise<(name: string) => boolean> {
+  const names = new Set<string>();
+  for (const { key } of await listPayments(trx, contractId))
+    for (const { id } of await listPaymentRefunds(trx, { payment_key: key })) names.add(id);
+  return (name) => names.has(lostRefundId(name));
+}
+
+/** The payments that the refund may be taken from: the one that its key names first, and none that another one names. */
 async function paymentsOf(trx: Transaction, key: string, contractId: string): Promise<PaymentRow[]> {
   const prefix = `refund:${contractId}:payment:`;
-  const named = key.startsWith(prefix) ? await findPayment(trx, key.slice(prefix.length)) : null;
-  const all = named === null ? (await listPayments(trx, contractId)).reverse() : [named];
-  return all.filter(({ state }) => state === 'paid' || state === 'authorised');
+  const paid = (await listPayments(trx, contractId))
+    .reverse()
+    .filter(({ state }) => state === 'paid' || state === 'authorised');
+  const named = paid.filter((payment) => key === `${prefix}${payment.key}`);
+  const others = [];
+  for (const payment of paid)
+    if ((await findRefund(trx, `${prefix}${payment.key}`)) === null) others.push(payment);
+  return [...named, ...others];
 }
 
 /** What of `wantedE9s` this payment covers (`netE9s`), and the row of what is sent; null where nothing is left of it. */

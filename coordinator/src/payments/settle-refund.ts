@@ -3,17 +3,31 @@ import { nextPaymentState } from '@dc/shared/state/contract';
 import { touchContract } from '../contracts/contract-service.ts';
 import { findContract } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
-import type { Transaction } from '../database/database.ts';
+import type { Reader, Transaction } from '../database/database.ts';
 import { refundedToWallet } from './ledger-wallet.ts';
 import { refundConfirmed } from './ledger.ts';
+import { listPaymentRefunds } from './payment-store.ts';
 import { confirmRefund, findRefund } from './refund-store.ts';
 import { endRefundKey } from './settlement.ts';
 
-/** Where a refund went. `processorE9s` + `walletE9s` is its amount; the tax came on top of what was paid. */
+/** Where a refund went, beside what had gone by hand. `processorE9s` + `walletE9s` is the rest; the tax came on top of what was paid. */
 export interface RefundWay {
   processorE9s: bigint;
   taxE9s: bigint;
   walletE9s: bigint;
+}
+
+/** Where the refund's money went, as far as it did not go by hand, once every part is decided; null before. */
+export async function wayOf(reader: Reader, key: string): Promise<RefundWay | null> {
+  const refund = await findRefund(reader, key);
+  if (refund === null) throw new Error(`the refund ${key} was not decided`);
+  const parts = await listPaymentRefunds(reader, { refund_key: key });
+  if (parts.some(({ state }) => state === 'planned' || state === 'pending')) return null;
+  const sent = parts.filter(({ state }) => state === 'succeeded');
+  const taxE9s = sent.reduce((sum, part) => sum + part.tax_e9s, 0n);
+  const processorE9s = sent.reduce((sum, part) => sum + part.amount_e9s, 0n) - taxE9s;
+  const walletE9s = refund.amount_e9s - (refund.by_hand_e9s ?? 0n) - processorE9s;
+  return { processorE9s, taxE9s, walletE9s };
 }
 
 /** Books it, once; nothing where it was booked before. */

@@ -138,6 +138,7 @@ async function bookRefund(
     reason,
     created_at: now,
     confirmed_at: null,
+    by_hand_e9s: null,
   });
   if (!inserted) return false;
   await context.ledger.append(

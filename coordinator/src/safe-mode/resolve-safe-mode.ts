@@ -17,6 +17,7 @@ import { findContract, updateContract, type ContractRow } from '../contracts/con
 import type { Transaction } from '../database/database.ts';
 import { applyRecord } from '../evidence/apply-record.ts';
 import type { AgentPrincipal } from '../http/principal.ts';
+import { askAboutAll } from '../payments/payment-store.ts';
 import { findDifferences, listForgedWork, tombstoneOf } from './differences.ts';
 import { acceptMark } from './mark.ts';
 import {
@@ -70,6 +71,7 @@ export async function resolveSafeMode(
     let raised = 0;
     for (const order of held) if (await raiseEpoch(trx, order)) raised += 1;
     for (const order of held) await orderRemoval(context, trx, order);
+    await askAboutAll(trx, now);
     await acceptMark(context, trx);
     const unknown = held
       .filter(({ known_epoch }) => known_epoch === null)
