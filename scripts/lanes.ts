@@ -38,6 +38,13 @@ const QEMU: readonly Need[] = [
   { program: 'mkfs.ext4', debianPackage: 'e2fsprogs' },
   { program: 'depmod', debianPackage: 'kmod' },
 ];
+/** What signs and checks the images of the tests of `setup proxmox`. */
+const GNUPG: readonly Need[] = [
+  { program: 'gpg', debianPackage: 'gpg' },
+  { program: 'gpgconf', debianPackage: 'gpgconf' },
+  { program: 'gpg-agent', debianPackage: 'gpg-agent' },
+  { program: 'gpgv', debianPackage: 'gpgv' },
+];
 const CHROMIUM: Need = { program: 'chromium', debianPackage: 'chromium' };
 
 /** Every lane, in the order in which they run: the quick ones first. */
@@ -53,7 +60,7 @@ export const LANES: readonly Lane[] = [
       { name: 'unused', command: ['knip', '--no-progress'] },
     ],
   },
-  { name: 'unit', needs: [], project: 'unit' },
+  { name: 'unit', needs: GNUPG, project: 'unit' },
   { name: 'e2e', needs: [SSH], project: 'e2e' },
   { name: 'machines', needs: [SSH, ...PROXMOXER, ...QEMU], project: 'machines' },
   { name: 'browser', needs: [SSH, CHROMIUM], project: 'browser' },

@@ -64,7 +64,8 @@ function renderOptions(name: string, options: Shape, given: Readonly<Record<stri
 const comment = ({ description }: Shape): string[] =>
   description === undefined ? [] : [`# ${description.charAt(0).toUpperCase()}${description.slice(1)}`];
 
-function toToml(value: unknown): string {
+/** A value as TOML writes it. */
+export function toToml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(toToml).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     const pairs = Object.entries(value).map(([key, each]) => `${JSON.stringify(key)} = ${toToml(each)}`);

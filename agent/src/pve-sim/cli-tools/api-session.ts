@@ -2,10 +2,10 @@
 import { Agent, request } from 'undici';
 import { sleep, type Clock } from '@dc/shared/clock';
 
-/** Where a simulator is and how to log in. */
+/** Where a simulator is and how to log in; the simulator itself will do. */
 export interface SimulatorAddress {
-  readonly url: string;
-  readonly certPem: string;
+  readonly simulator: { readonly url: string; readonly certPem: string };
+
   /** Of root@pam. */
   readonly password: string;
 }
@@ -21,17 +21,17 @@ const TASK_POLL_MS = 10;
 export class ApiSession {
   readonly #address: SimulatorAddress;
   readonly #clock: Clock;
-  readonly #agent: Agent;
+  #agent: { readonly certPem: string; readonly agent: Agent } | undefined;
+
   #headers: Readonly<Record<string, string>> | undefined;
 
   constructor(address: SimulatorAddress, clock: Clock) {
     this.#address = address;
     this.#clock = clock;
-    this.#agent = new Agent({ connect: { ca: address.certPem } });
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await this.#agent?.agent.destroy();
   }
 
   pause(ms: number): Promise<void> {
@@ -72,6 +72,16 @@ export class ApiSession {
     return Number.parseInt((data as { version: string }).version, 10);
   }
 
+  /** For the certificate that is shown now: the real tools use none, and notice no renewal. */
+  async #dispatcher(): Promise<Agent> {
+    const { certPem } = this.#address.simulator;
+    if (this.#agent?.certPem !== certPem) {
+      await this.#agent?.agent.destroy();
+      this.#agent = { certPem, agent: new Agent({ connect: { ca: certPem } }) };
+    }
+    return this.#agent.agent;
+  }
+
   async #logIn(): Promise<Readonly<Record<string, string>>> {
     const who = { username: 'root@pam', password: this.#address.password };
     const { data, reason } = await this.#send('POST', '/access/ticket', who, {});
@@ -91,12 +101,15 @@ export class ApiSession {
       for (const each of [value].flat()) form.append(name, each);
     const hasBody = method === 'POST' || method === 'PUT';
     const query = hasBody || form.size === 0 ? '' : `?${form.toString()}`;
-    const { statusCode, statusText, body } = await request(`${this.#address.url}/api2/json${path}${query}`, {
-      method: method as 'GET',
-      dispatcher: this.#agent,
-      headers: { ...headers, ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}) },
-      body: hasBody ? form.toString() : null,
-    });
+    const { statusCode, statusText, body } = await request(
+      `${this.#address.simulator.url}/api2/json${path}${query}`,
+      {
+        method: method as 'GET',
+        dispatcher: await this.#dispatcher(),
+        headers: { ...headers, ...(hasBody ? { 'content-type': 'application/x-www-form-urlencoded' } : {}) },
+        body: hasBody ? form.toString() : null,
+      },
+    );
     const json = (await body.json()) as { data?: unknown; errors?: Record<string, string> };
     const details = Object.entries(json.errors ?? {}).map(([name, problem]) => `${name}: ${problem}`);
     return { status: statusCode, reason: [statusText, ...details].join('\n'), data: json.data ?? null };

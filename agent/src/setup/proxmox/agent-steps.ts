@@ -4,12 +4,14 @@ import { dirname, join } from 'node:path';
 import { AppError } from '@dc/shared/errors';
 import { loadKeys } from '../../config/key-files.ts';
 import { loadConfig } from '../../config/load-config.ts';
+import { writeFileAtomically } from '../../lib/write-file.ts';
 import { Registrar } from '../../coordinator-client/registrar.ts';
 import type { ProxmoxOptions } from '../../provisioners/proxmox/proxmox-options.ts';
 import { setUpAgent } from '../set-up-agent.ts';
 import { readFingerprint, readGuests } from './host-facts.ts';
 import { templateNameOf, tokenFileOf, type SetupContext } from './setup-context.ts';
-import type { Step } from './step.ts';
+import type { Action, Step } from './step.ts';
+import { differingOptions, replaceOptions } from './update-config.ts';
 
 /** SETUP_NAME_TAKEN where guests that are not the agent's have VMIDs in its range. */
 export function vmidStep({ plan, pvesh }: SetupContext): Step {
@@ -55,16 +57,37 @@ export function registerStep(context: SetupContext, readToken: () => Promise<str
     title: 'Registration',
     async find() {
       if (existsSync(plan.output)) {
-        const { keyDir } = await loadConfig(plan.output);
-        return {
-          detail: `${plan.output} is there; its agent is ${loadKeys(keyDir).agentKey.publicKey}`,
-          actions: [],
-        };
+        const { keyDir, provisioner } = await loadConfig(plan.output);
+        const { publicKey } = loadKeys(keyDir).agentKey;
+        const detail = `${plan.output} is there; its agent is ${publicKey}`;
+        if (provisioner.kind !== 'proxmox')
+          throw new AppError(
+            'SETUP_NAME_TAKEN',
+            `${plan.output} is the configuration of a ${provisioner.kind} agent.`,
+            {
+              remedy: 'Give another --output and --state-dir.',
+            },
+          );
+        const wanted: Readonly<Record<string, unknown>> = { ...(await optionsOf(context)) };
+        const keys = differingOptions({ ...provisioner.options }, wanted);
+        if (keys.length === 0) return { detail, actions: [] };
+        return { detail: `${keys.join(', ')} stand otherwise in it`, actions: [change(keys, wanted)] };
       }
       const line = `register at ${plan.coordinatorUrl} with the setup token; write keys, and ${plan.output}`;
       return { detail: 'not yet', actions: [{ line, run: register }] };
     },
   };
+
+  function change(keys: readonly string[], wanted: Readonly<Record<string, unknown>>): Action {
+    return {
+      line: `write ${keys.join(', ')} into ${plan.output}; dc-agent has to be started again then`,
+      run() {
+        const text = replaceOptions(readFileSync(plan.output, 'utf8'), { keys, wanted });
+        writeFileAtomically(plan.output, text);
+        return Promise.resolve();
+      },
+    };
+  }
 
   async function register(): Promise<void> {
     const registrar = new Registrar({ url: plan.coordinatorUrl, clock, random });

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../config/load-config.ts';
 import { systemClock } from '../../lib/system-clock.ts';
 import { systemRandom } from '../../lib/system-random.ts';
 import { diskName } from '../../pve-sim/cluster/volumes.ts';
@@ -135,6 +136,20 @@ describe('running it again', () => {
     expect(readFileSync(`${made.settings.keyDir}/proxmox.token`, 'utf8')).toBe(
       `dc-agent@pve!dc-agent=${secret}\n`,
     );
+  });
+
+  it('with other answers, or after a renewal of the certificate, changes these lines and no others', async () => {
+    const made = await make({ nodes: [{ name: 'pve1', bridges: ['vmbr0', 'vmbr1'] }] });
+    await made.run();
+    writeFileSync(made.output, made.config.replace('# parallel = 8', 'parallel = 3 # mine'));
+    const before = made.config.split('\n');
+    const old = made.simulator.fingerprint;
+    made.simulator.control.renewCertificate();
+    await made.run({ flags: made.flags({ bridge: 'vmbr1' }) });
+    const after = made.config.split('\n').filter((line, index) => line !== before[index]);
+    expect(old).not.toBe(made.simulator.fingerprint);
+    expect(after).toEqual([`fingerprint = "${made.simulator.fingerprint}"`, 'bridge = "vmbr1"']);
+    await expect(loadConfig(made.output)).resolves.toMatchObject({ limits: { parallel: 3 } });
   });
 
   it('shows in a dry run every command, and does none of them', async () => {

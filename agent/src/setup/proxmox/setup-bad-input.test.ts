@@ -161,6 +161,15 @@ describe('what was there before', () => {
     },
   );
 
+  it('as a template of ours on another storage is named', async () => {
+    await make();
+    await made.run();
+    made.simulator.control.cluster.vms
+      .get(9_000)!
+      .config.set('scsi0', 'local:9000/base-9000-disk-0.raw,size=2G');
+    await expect(made.run()).rejects.toThrow('is on the storage local, not on local-lvm');
+  });
+
   it('with a VMID of the agent’s own range is named', async () => {
     await make();
     await made.simulator.control.addVm({ vmid: 20_005, name: 'mail' });

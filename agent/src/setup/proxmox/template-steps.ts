@@ -36,7 +36,10 @@ function templateStep(context: SetupContext, { node, system, verify }: Wanted): 
       const named = guests.filter((guest) => guest.name === name && guest.node === node.name);
       for (const guest of named) await assertOurs(context, guest);
       const finished = named.find(({ isTemplate }) => isTemplate);
-      if (finished !== undefined) return { detail: `it is there, VMID ${finished.vmid}`, actions: [] };
+      if (finished !== undefined) {
+        await assertStorage(context, finished);
+        return { detail: `it is there, VMID ${finished.vmid}`, actions: [] };
+      }
       const halfMade = named.flatMap((guest) => removal(context, guest));
       const vmid = freeVmid(guests, plan.templateVmid, plan.vmids);
       const job = { node, name, vmid, verified: await verify() };
@@ -66,6 +69,20 @@ async function assertOurs({ pvesh }: SetupContext, { node, vmid, name }: Guest):
     `VM ${vmid} on ${node} is called ${name}, and set-up did not make it.`,
     {
       remedy: 'Rename it, or give set-up another --template-prefix.',
+    },
+  );
+}
+
+/** SETUP_NAME_TAKEN for a template on another storage than the one that was chosen now: its clones would be there. */
+async function assertStorage({ plan, pvesh }: SetupContext, { node, vmid, name }: Guest): Promise<void> {
+  const { scsi0 } = (await pvesh.get(apiPath`/nodes/${node}/qemu/${vmid}/config`)) as { scsi0?: unknown };
+  const storage = String(scsi0).split(':')[0] ?? '';
+  if (storage === plan.storage) return;
+  throw new AppError(
+    'SETUP_NAME_TAKEN',
+    `${name} on ${node} is on the storage ${storage}, not on ${plan.storage}.`,
+    {
+      remedy: `Choose --storage ${storage}; or destroy VM ${vmid}, or give another --template-prefix, for a new one.`,
     },
   );
 }

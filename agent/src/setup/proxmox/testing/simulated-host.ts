@@ -7,6 +7,12 @@ import type { Host, HostCommand, HostResult } from '../host.ts';
 
 const PASSWORD = 'simulated';
 
+/** root@pam at the API of a simulator, with a password. */
+export function openSession(simulator: PveSimulator, clock: Clock): ApiSession {
+  simulator.control.cluster.access.users.get('root@pam')!.password = PASSWORD;
+  return new ApiSession({ simulator, password: PASSWORD }, clock);
+}
+
 export class SimulatedHost implements Host {
   /** Every command so far, as it was typed. */
   readonly commands: string[] = [];
@@ -16,11 +22,8 @@ export class SimulatedHost implements Host {
   readonly #node: string;
 
   constructor(simulator: PveSimulator, clock: Clock) {
-    const { cluster } = simulator.control;
-    cluster.access.users.get('root@pam')!.password = PASSWORD;
-    [this.#node = ''] = cluster.nodes.keys();
-    const { url, certPem } = simulator;
-    this.#session = new ApiSession({ url, certPem, password: PASSWORD }, clock);
+    [this.#node = ''] = simulator.control.cluster.nodes.keys();
+    this.#session = openSession(simulator, clock);
   }
 
   run(command: HostCommand): Promise<HostResult> {
