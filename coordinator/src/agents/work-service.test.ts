@@ -230,6 +230,16 @@ describe('work sticks to its agent', () => {
     expect(await market.agent.leaseOne()).toMatchObject({ contract_id: id, epoch: 2 });
   });
 
+  it('when a lease before this one was never handed back: a second process with its key may have built', async () => {
+    const { id } = await rentAndLease(market);
+    market.coordinator.clock.jump(10 * LEASE_MS);
+    const again = await market.agent.leaseOne();
+    expect((await market.agent.giveBack(again, true)).status).toBe(204);
+    market.coordinator.clock.jump(RETURN_PAUSE_MS);
+    expect(await other.lease()).toEqual([]);
+    expect(await market.agent.leaseOne()).toMatchObject({ contract_id: id, epoch: 3 });
+  });
+
   it('until it hands the order back and knows that it made nothing', async () => {
     const { id, lease } = await rentAndLease(market);
     expect((await market.agent.giveBack(lease, true)).status).toBe(204);

@@ -211,11 +211,13 @@ export async function returnWork(
   const { body } = hand;
   const now = context.clock.now();
   const work = await heldWork(trx, agent, hand.workId, body.epoch);
-  const released = body.nothing_made && work.kind === 'provision';
+  // An agent knows what its own journal knows: a lease that nobody handed back may be another process's with its key.
+  const isClean = work.clean_epoch === body.epoch - 1;
+  const released = body.nothing_made && isClean && work.kind === 'provision';
   await updateWork(trx, work.id, {
     state: 'open',
     lease_expires_at: null,
-    agent_key: released ? null : work.agent_key,
+    ...(released ? { agent_key: null, clean_epoch: body.epoch } : {}),
     returned: JSON.stringify({ agent: agent.publicKey, at: now, code: body.code, detail: body.detail }),
   });
   const { code, detail } = body;

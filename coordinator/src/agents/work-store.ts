@@ -34,6 +34,7 @@ export async function openWork(
       agent_key: contract.agent_key,
       leased_by: null,
       epoch: contract.epoch,
+      clean_epoch: 0,
       lease_expires_at: null,
       tombstone: tombstone ?? null,
       returned: null,

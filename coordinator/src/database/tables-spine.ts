@@ -328,6 +328,8 @@ export interface WorkTable {
   agent_key: string | null;
   leased_by: string | null;
   epoch: number;
+  /** Every lease up to this epoch was handed back with nothing made. */
+  clean_epoch: number;
   lease_expires_at: number | null;
   /** JSON of Tombstone, for `destroy`. */
   tombstone: string | null;

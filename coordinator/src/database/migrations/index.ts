@@ -12,6 +12,7 @@ import { up as usage } from './0009-usage.ts';
 import { up as prices } from './0010-prices.ts';
 import { up as refundGate } from './0011-refund-gate.ts';
 import { up as countedRefunds } from './0014-counted-refunds.ts';
+import { up as cleanLeases } from './0015-clean-leases.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-outbox-and-ledger', up: outboxAndLedger },
@@ -26,4 +27,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0010-prices', up: prices },
   { name: '0011-refund-gate', up: refundGate },
   { name: '0014-counted-refunds', up: countedRefunds },
+  { name: '0015-clean-leases', up: cleanLeases },
 ];
