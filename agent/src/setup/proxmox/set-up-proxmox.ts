@@ -8,6 +8,7 @@ import { parseSetupToken } from '@dc/shared/delegation/setup-token';
 import { accessSteps } from './access-steps.ts';
 import { registerStep, serviceStep, vmidStep, type ServicePlace } from './agent-steps.ts';
 import { parseVmids, type KnownAnswers } from './answers.ts';
+import { diagnosisStep } from './diagnosis-step.ts';
 import { askAnswers, type Asker } from './ask-answers.ts';
 import { readHostFacts } from './host-facts.ts';
 import { Pvesh } from './pvesh.ts';
@@ -104,6 +105,7 @@ const stepsOf = (
   vmidStep(context),
   ...accessSteps(context),
   ...templateSteps(context),
+  diagnosisStep(context, readToken),
   registerStep(context, readToken),
   ...(service === null ? [] : [serviceStep(context, service)]),
 ];

@@ -62,6 +62,14 @@ describe('the host', () => {
     }
   });
 
+  it('that forgets a grant is found out before the token is spent', async () => {
+    await make();
+    const { access } = made.simulator.control.cluster;
+    const grant = access.grant.bind(access);
+    access.grant = (entries) => grant(entries.map((entry) => ({ ...entry, propagate: entry.path !== '/' })));
+    expect(await told()).toMatch(/Sys\.Audit.*pveum/);
+  });
+
   it('whose API is nowhere to be reached names the flag', async () => {
     await make();
     expect(await told({}, { apiUrl: 'https://127.0.0.1:9' })).toMatch(/^SETUP_HOST_UNSUITABLE.*--api-url/);
