@@ -20,6 +20,7 @@ import type { PaymentProvider } from './payments/payment-provider.ts';
 import { sendRefund } from './payments/refund-job.ts';
 import { refundGateRoutes } from './payments/refund-gate-routes.ts';
 import { REFUND_TOPIC } from './payments/refund-topic.ts';
+import { createStripeMeter } from './payments/stripe/stripe-meter.ts';
 import { createStripePayment } from './payments/stripe/stripe-payment.ts';
 import { createTestPayment } from './payments/test-payment.ts';
 import { walletRoutes } from './payments/wallet/wallet-routes.ts';
@@ -28,6 +29,9 @@ import { askSources, ASK_SOURCES_EVERY_MS } from './prices/ask-sources.ts';
 import { EXCHANGES } from './prices/exchange-formats.ts';
 import { createHttpRateSource } from './prices/http-rate-source.ts';
 import type { Pair } from './prices/rate-source.ts';
+import { CHARGE_EVERY_MS, chargeUsage } from './usage/charge-usage.ts';
+import { askForReport, reportUsage, USAGE_REPORT_TOPIC } from './usage/report-usage.ts';
+import type { UsageReporter } from './usage/usage-reporter.ts';
 import { webhookRoutes } from './payments/webhook-routes.ts';
 
 /** How long a payment that no event told of may wait, beyond its own time. */
@@ -76,6 +80,26 @@ export function paymentRoutes(context: Context, payments: Payments): Route[] {
     ...paymentAdminRoutes(context),
     ...refundGateRoutes(context),
   ];
+}
+
+/** Who is told of charges for use beside us; null for nobody. Throws KEY_FILE_INVALID and KEY_FILE_UNSAFE. */
+function createUsageReporter({ payments: { stripe } }: CoordinatorConfig): UsageReporter | null {
+  if (stripe?.usageMeter === undefined) return null;
+  const [secretKey] = readSecretFile(stripe.secretKeyFile, 'the secret key of Stripe');
+  return createStripeMeter({ secretKey, apiBase: stripe.apiBase }, stripe.usageMeter);
+}
+
+/** The jobs that charge for use, and tell of it. */
+export function addUsageJobs(jobs: JobRunner, context: Context): void {
+  const reporter = createUsageReporter(context.config);
+  jobs.every('usage', CHARGE_EVERY_MS, (signal) =>
+    chargeUsage(context, signal, async (trx, charge) => {
+      if (reporter !== null) await askForReport(context, trx, charge);
+    }),
+  );
+  // Where the meter was taken out of the configuration, what waits for it waits.
+  if (reporter !== null)
+    jobs.handle(USAGE_REPORT_TOPIC, ({ key, signal }) => reportUsage(context, reporter, key, signal));
 }
 
 /** The jobs of payments. */

@@ -49,10 +49,15 @@ import { RELEASE_RUN_EVERY_MS, releaseEarnings } from './payments/release-job.ts
 import { guardLedger, jobGuard } from './safe-mode/guard.ts';
 import { advanceMark, checkMark, MARK_EVERY_MS } from './safe-mode/mark.ts';
 import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
-import { addPaymentJobs, createPayments, paymentRoutes, tokenPairs } from './payments-wiring.ts';
+import {
+  addPaymentJobs,
+  addUsageJobs,
+  createPayments,
+  paymentRoutes,
+  tokenPairs,
+} from './payments-wiring.ts';
 import { statementRoutes } from './payments/statement-routes.ts';
 import { RunningCoordinator } from './running-coordinator.ts';
-import { CHARGE_EVERY_MS, chargeUsage } from './usage/charge-usage.ts';
 import { usageRoutes } from './usage/usage-routes.ts';
 import { sliceWebData } from './web/slice-web-data.ts';
 import { buildWeb } from './web/web-routes.ts';
@@ -212,7 +217,7 @@ function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string
   jobs.every('releases', RELEASE_RUN_EVERY_MS, async (signal) => {
     await releaseEarnings(context, signal);
   });
-  jobs.every('usage', CHARGE_EVERY_MS, (signal) => chargeUsage(context, signal, () => Promise.resolve()));
+  addUsageJobs(jobs, context);
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
   jobs.every('mark', MARK_EVERY_MS, () => advanceMark(context));
 }

@@ -58,6 +58,14 @@ const StripeSchema = closed(
       description: 'Stripe sends an invoice after each payment; needs capture = "at_once"',
       default: false,
     }),
+    usage_meter: Type.Optional(
+      Type.String({
+        pattern: '^[a-z0-9_]{1,100}$',
+        description:
+          'the event name of a meter that is told of each charge for use beyond the rent, in thousandths of a unit; `dc-coordinator admin stripe setup` makes it. For reports only: attach no price to it',
+        examples: ['use_beyond_the_rent'],
+      }),
+    ),
   },
   'payments by Stripe: cards and more',
 );

@@ -11,6 +11,8 @@ export interface StripeConfig {
   capture: 'at_delivery' | 'at_once';
   automaticTax: boolean;
   invoices: boolean;
+  /** The event name of the meter that is told of charges for use. */
+  usageMeter?: string;
 }
 
 /** How ICPay is reached, and which token is taken. */

@@ -134,6 +134,7 @@ function toPayments(
             capture: stripe.capture,
             automaticTax: stripe.automatic_tax,
             invoices: stripe.invoices,
+            ...(stripe.usage_meter === undefined ? {} : { usageMeter: stripe.usage_meter }),
           },
         }),
     ...(icpay === undefined

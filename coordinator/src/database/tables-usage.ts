@@ -81,8 +81,12 @@ export interface UsageChargesTable {
 /** A charge's way to Stripe's meter. */
 export interface UsageReportsTable {
   charge_id: string;
-  /** When it was first sent: from then on Stripe may have it. */
-  first_sent_at: number | null;
+  customer_id: string;
+  /** The minute at which the meter has it: no other charge of the customer is there. */
+  event_at: number;
+  /** Since when the meter may have it under an id that it remembers. */
+  sent_at: number;
+  /** When it was certain that the meter has it. */
   reported_at: number | null;
 }
 

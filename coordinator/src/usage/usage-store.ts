@@ -7,6 +7,7 @@ import type {
   UsageChargesTable,
   UsageEventsTable,
   UsageMetersTable,
+  UsageReportsTable,
 } from '../database/tables-usage.ts';
 import { HEARTBEAT_GAP_MS, SESSION_MS_MAX, type Interval, type UsageFact } from './usage-rules.ts';
 
@@ -176,4 +177,47 @@ export async function findOldestUnpaid(reader: Reader, renter: string): Promise<
     .where('paid_at', 'is', null)
     .executeTakeFirst();
   return row?.at ?? null;
+}
+
+export type ReportRow = UsageReportsTable;
+
+export async function findReport(reader: Reader, chargeId: string): Promise<ReportRow | null> {
+  const query = reader.selectFrom('usage_reports').selectAll().where('charge_id', '=', chargeId);
+  return (await query.executeTakeFirst()) ?? null;
+}
+
+export async function insertReport(trx: Transaction, row: ReportRow): Promise<void> {
+  await trx.insertInto('usage_reports').values(row).execute();
+}
+
+export async function updateReport(
+  trx: Transaction,
+  chargeId: string,
+  change: Partial<Pick<ReportRow, 'sent_at' | 'reported_at'>>,
+): Promise<void> {
+  await trx.updateTable('usage_reports').set(change).where('charge_id', '=', chargeId).execute();
+}
+
+/** The minutes at which reports of a customer are. */
+export async function listReportMinutes(reader: Reader, customer: string): Promise<number[]> {
+  const query = reader.selectFrom('usage_reports').select('event_at').where('customer_id', '=', customer);
+  return (await query.execute()).map(({ event_at }) => event_at);
+}
+
+/** What a meter elsewhere calls an account; null where it does not know it. */
+export async function findCustomer(reader: Reader, pubkey: string): Promise<string | null> {
+  const query = reader
+    .selectFrom('stripe_customers')
+    .select('customer_id')
+    .where('account_pubkey', '=', pubkey);
+  return (await query.executeTakeFirst())?.customer_id ?? null;
+}
+
+/** Keeps it, unless another one is kept. */
+export async function insertCustomer(trx: Transaction, pubkey: string, customer: string): Promise<void> {
+  await trx
+    .insertInto('stripe_customers')
+    .values({ account_pubkey: pubkey, customer_id: customer })
+    .onConflict((conflict) => conflict.column('account_pubkey').doNothing())
+    .execute();
 }

@@ -13,6 +13,7 @@ import { up as prices } from './0010-prices.ts';
 import { up as refundGate } from './0011-refund-gate.ts';
 import { up as countedRefunds } from './0014-counted-refunds.ts';
 import { up as cleanLeases } from './0015-clean-leases.ts';
+import { up as usageReports } from './0016-usage-reports.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-outbox-and-ledger', up: outboxAndLedger },
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0011-refund-gate', up: refundGate },
   { name: '0014-counted-refunds', up: countedRefunds },
   { name: '0015-clean-leases', up: cleanLeases },
+  { name: '0016-usage-reports', up: usageReports },
 ];

@@ -77,3 +77,41 @@ describe('setting Stripe up', () => {
     });
   });
 });
+
+describe('setting up the meter for use', () => {
+  const METER = 'use_beyond_the_rent';
+  const withMeter = () => ({ ...settings, usageMeter: METER });
+  const meterCheck = async () =>
+    (await checkStripe(withMeter(), URL)).find(({ name }) => name === 'Stripe: usage meter');
+
+  it('makes it once, and checks later that it is there', async () => {
+    expect(await meterCheck()).toMatchObject({
+      isGood: false,
+      remedy: 'Run: dc-coordinator admin stripe setup',
+    });
+    expect(await setUpStripe(withMeter(), URL)).toContain(`Made the meter ${METER} for use beyond the rent.`);
+    expect(await setUpStripe(withMeter(), URL)).toContain(`The meter ${METER} is as it should be.`);
+    expect([...standIn.meters.meters.values()]).toMatchObject([
+      { event_name: METER, default_aggregation: { formula: 'sum' } },
+    ]);
+    expect(await meterCheck()).toMatchObject({ isGood: true });
+    for (const meter of standIn.meters.meters.values()) meter.status = 'inactive';
+    expect(await meterCheck()).toMatchObject({ isGood: false });
+  });
+
+  it('refuses one that counts something else', async () => {
+    standIn.meters.createMeter({
+      ...{ event_name: METER, display_name: 'x', default_aggregation: { formula: 'count' } },
+      customer_mapping: { type: 'by_id', event_payload_key: 'stripe_customer_id' },
+      value_settings: { event_payload_key: 'value' },
+    });
+    await expect(setUpStripe(withMeter(), URL)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    expect(await meterCheck()).toMatchObject({ isGood: false });
+  });
+
+  it('is not made where nobody wants one', async () => {
+    await setUpStripe(settings, URL);
+    expect(standIn.meters.meters.size).toBe(0);
+    expect((await checkStripe(settings, URL)).map(({ name }) => name)).not.toContain('Stripe: usage meter');
+  });
+});

@@ -10,6 +10,7 @@ import { isLoopback } from '../../config/loopback.ts';
 import { addSecret, readSecretFile } from '../../config/secret-file.ts';
 import { asProviderError } from './stripe-errors.ts';
 import { STRIPE_EVENTS } from './stripe-events.ts';
+import { checkMeter, setUpMeter } from './stripe-meter.ts';
 import { createStripeClient, STRIPE_API_VERSION } from './stripe-payment.ts';
 
 /** What was checked: whether it is as it should be, and what to do where it is not. */
@@ -37,10 +38,18 @@ function open(settings: StripeConfig, publicUrl: string): Endpoint {
 }
 
 /**
- * Makes the endpoint, or brings it up to date, and keeps its secret. Says what it did. Again is a success. Throws
+ * Makes the endpoint, or brings it up to date, and keeps its secret; makes the meter that is told of use, where there
+ * is to be one. Says what it did. Again is a success. Throws
  * KEY_FILE_INVALID, KEY_FILE_UNSAFE, CONFIG_INVALID, PAYMENT_REFUSED and PAYMENT_PROVIDER_UNAVAILABLE.
  */
 export async function setUpStripe(settings: StripeConfig, publicUrl: string): Promise<string[]> {
+  const done = await setUpEndpoint(settings, publicUrl);
+  const { usageMeter } = settings;
+  if (usageMeter !== undefined) done.push(await setUpMeter(open(settings, publicUrl).stripe, usageMeter));
+  return done;
+}
+
+async function setUpEndpoint(settings: StripeConfig, publicUrl: string): Promise<string[]> {
   if (isLoopback(new URL(publicUrl).hostname) && !isLoopback(new URL(settings.apiBase).hostname))
     throw new AppError('CONFIG_INVALID', `Stripe cannot reach ${publicUrl}.`, {
       remedy: 'Set public_url to the address under which Stripe can reach this coordinator.',
@@ -136,6 +145,13 @@ export async function checkStripe(settings: StripeConfig, publicUrl: string): Pr
     },
     REMEDY,
   );
+  const { usageMeter } = settings;
+  if (usageMeter !== undefined)
+    await check(
+      'Stripe: usage meter',
+      () => checkMeter(open(settings, publicUrl).stripe, usageMeter),
+      REMEDY,
+    );
   return checks;
 }
 

@@ -10,6 +10,7 @@ import type { Clock } from '@dc/shared/clock';
 import { parseFormBody } from './form-body.ts';
 import { publishedSchema } from './published-schema.ts';
 import { StripeBooks, StripeRefusal, type Json } from './stripe-books.ts';
+import { StripeMeters } from './stripe-meters.ts';
 
 /** An event that waits for its delivery. */
 export interface StripeEvent extends Json {
@@ -34,6 +35,7 @@ interface Kept {
 
 export class StripeStandIn {
   readonly books: StripeBooks;
+  readonly meters: StripeMeters;
   /** Events in the order in which they happened; `deliver` takes them from here. */
   readonly events: StripeEvent[] = [];
   /** Every request: method, path and body. */
@@ -54,6 +56,7 @@ export class StripeStandIn {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.meters = new StripeMeters(clock);
     this.books = new StripeBooks(
       clock,
       (type, object) => this.#emit(type, object),
@@ -236,6 +239,18 @@ const ROUTES: readonly StandInRoute[] = [
     const { secret: _secret, ...endpoint } = books.updateEndpoint(id, body);
     return endpoint;
   }),
+  route('POST', '/v1/customers', ({ meters }, _id, body) => meters.createCustomer(body)),
+  route('GET', '/v1/billing/meters', ({ meters }, _id, body) =>
+    listed(
+      '/v1/billing/meters',
+      [...meters.meters.values()].filter(({ status }) => status === (body['status'] ?? status)),
+    ),
+  ),
+  route('POST', '/v1/billing/meters', ({ meters }, _id, body) => meters.createMeter(body)),
+  route('POST', '/v1/billing/meter_events', ({ meters }, _id, body) => meters.createEvent(body)),
+  route('GET', '/v1/billing/meters/{meter}/event_summaries', ({ meters }, id, body) =>
+    listed(`/v1/billing/meters/${id}/event_summaries`, meters.summaries(id, body)),
+  ),
   route('GET', '/v1/balance', () => ({ object: 'balance', livemode: false, available: [], pending: [] })),
 ];
 
