@@ -60,7 +60,7 @@ export const LANES: readonly Lane[] = [
       { name: 'unused', command: ['knip', '--no-progress'] },
     ],
   },
-  { name: 'unit', needs: GNUPG, project: 'unit' },
+  { name: 'unit', needs: [SSH, ...GNUPG], project: 'unit' },
   { name: 'e2e', needs: [SSH], project: 'e2e' },
   { name: 'machines', needs: [SSH, ...PROXMOXER, ...QEMU], project: 'machines' },
   { name: 'browser', needs: [SSH, CHROMIUM], project: 'browser' },
