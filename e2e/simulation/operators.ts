@@ -5,6 +5,7 @@
 import { announceKey } from '../../coordinator/src/keys/rotate-key.ts';
 import { resolveSafeMode } from '../../coordinator/src/safe-mode/resolve-safe-mode.ts';
 import { isAppError } from '@dc/shared/errors';
+import type { AvailabilityChange } from '../../agent/src/availability/availability.ts';
 import type { AgentNode } from './agent-node.ts';
 import type { CoordinatorNode } from './coordinator-node.ts';
 import type { Dice } from './dice.ts';
@@ -13,6 +14,7 @@ import { PatientCalls, type PatientParts } from './patient-calls.ts';
 import type { PaymentHouse } from './payment-house.ts';
 
 const MINUTE_MS = 60_000;
+const NOTHING_WISHED: AvailabilityChange = { draining: false, maintenanceUntil: null };
 
 export interface OperatorParts extends PatientParts {
   readonly coordinator: CoordinatorNode;
@@ -27,6 +29,8 @@ export class Operators {
   readonly #calls: PatientCalls;
   /** Contracts that an admin is about to resume. */
   readonly #resuming = new Set<string>();
+  /** Drained for good: what is there goes on, and nothing new comes, whatever the others do. */
+  #retired: AgentNode | null = null;
   #backup: string | null = null;
 
   constructor(parts: OperatorParts) {
@@ -45,6 +49,7 @@ export class Operators {
     often(dice.whole(0, 6), () => this.#pause());
     often(dice.whole(0, 3), () => this.#takeOutOfSale());
     if (dice.chance(0.25)) often(1, () => this.#replaceKey());
+    if (dice.chance(0.15)) often(1, () => this.#drainForGood());
     if (!dice.chance(0.15)) return;
     const at = dice.between(10_000, untilMs / 2);
     this.#parts.world.time.schedule(at, () => this.#backUp());
@@ -59,11 +64,24 @@ export class Operators {
     if (!world.isFaulty) for (const id of invariants.paused) void this.#resume(id);
   }
 
-  /** From now on everything is for sale. */
+  /** From now on everything is for sale, but for what was drained for good. */
   end(): void {
     for (const agent of this.#parts.agents)
-      if (Object.keys(agent.wish).length > 0) agent.wish = { draining: false, maintenanceUntil: null };
+      if (Object.keys(agent.wish).length > 0) agent.wish = this.#wishFor(agent, NOTHING_WISHED);
     this.operate();
+  }
+
+  #wishFor(agent: AgentNode, wish: AvailabilityChange): AvailabilityChange {
+    return agent === this.#retired ? { draining: true } : wish;
+  }
+
+  #drainForGood(): void {
+    const { world, agents } = this.#parts;
+    const agent = this.#dice.pick(agents);
+    world.note('provider', `drains ${agent.name} for good`);
+    this.#retired = agent;
+    agent.wish = { draining: true };
+    agent.keepAvailability();
   }
 
   #pause(): void {
@@ -89,12 +107,13 @@ export class Operators {
     const agent = this.#dice.pick(agents);
     const forMs = this.#dice.between(5_000, 2 * MINUTE_MS);
     const until = (agent.clock?.now() ?? 0) + forMs;
-    agent.wish = this.#dice.chance(0.6)
+    const wish: AvailabilityChange = this.#dice.chance(0.6)
       ? { draining: true }
       : { maintenanceUntil: new Date(until).toISOString() };
+    agent.wish = this.#wishFor(agent, wish);
     agent.keepAvailability();
     world.time.schedule(forMs, () => {
-      agent.wish = { draining: false, maintenanceUntil: null };
+      agent.wish = this.#wishFor(agent, NOTHING_WISHED);
       agent.keepAvailability();
     });
   }

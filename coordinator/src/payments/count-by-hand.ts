@@ -8,6 +8,7 @@ import { AppError } from '@dc/shared/errors';
 import { refundByHandCounted } from './ledger-by-hand.ts';
 import { listPaymentRefunds, listPayments } from './payment-store.ts';
 import { findRefund } from './refund-store.ts';
+import { settleRefund } from './settle-refund.ts';
 
 /** A bank takes days to say that it took a refund. */
 const PENDING_RETRY_MS = 60 * 60_000;
@@ -55,6 +56,25 @@ export async function countByHand(context: Context, trx: Transaction, key: strin
   const amount = { amountE9s: countedE9s, currency };
   await context.ledger.append(trx, refundByHandCounted({ cause: `${key}:by-hand`, contractId, amount }));
   return countedE9s;
+}
+
+/** Settles refunds of which nothing was sent yet, and all of which has gone back by hand: nobody need decide them. */
+export async function settleCovered(context: Context, trx: Transaction, contractId: string): Promise<void> {
+  const waiting = await trx
+    .selectFrom('refunds')
+    .select(['key', 'amount_e9s'])
+    .where('contract_id', '=', contractId)
+    .where('confirmed_at', 'is', null)
+    .where('by_hand_e9s', 'is', null)
+    .orderBy('created_at')
+    .execute();
+  for (const { key, amount_e9s } of waiting) {
+    const { openE9s, pendingE9s } = await byHandOf(trx, contractId);
+    if (openE9s < amount_e9s || pendingE9s > 0n) continue;
+    if ((await listPaymentRefunds(trx, { refund_key: key })).length > 0) continue;
+    await countByHand(context, trx, key);
+    await settleRefund(context, trx, key, { processorE9s: 0n, taxE9s: 0n, walletE9s: 0n });
+  }
 }
 
 /** By how much more was counted for the contract than has gone back by hand, since one of those failed. */

@@ -5,6 +5,7 @@ import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import { assertActing } from '../safe-mode/safe-mode.ts';
+import { countByHand } from './count-by-hand.ts';
 import { decideRequest, findRequest, type RefundRequestRow } from './refund-gate-store.ts';
 import { REFUND_TOPIC } from './refund-topic.ts';
 import { settleRefund } from './settle-refund.ts';
@@ -51,7 +52,8 @@ export async function decideRefund(
     await context.outbox.enqueue(trx, REFUND_TOPIC, { key: row.refund_key, payload: {} });
   else {
     await assertUndisputed(trx, contract);
-    const way = { processorE9s: 0n, taxE9s: 0n, walletE9s: row.amount_e9s };
+    const walletE9s = row.amount_e9s - (await countByHand(context, trx, row.refund_key));
+    const way = { processorE9s: 0n, taxE9s: 0n, walletE9s };
     await settleRefund(context, trx, row.refund_key, way);
   }
   // The renter's page tells what was decided; settling may have changed the contract since it was read.

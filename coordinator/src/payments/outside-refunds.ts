@@ -7,7 +7,7 @@ import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
-import { overcountedE9s } from './count-by-hand.ts';
+import { overcountedE9s, settleCovered } from './count-by-hand.ts';
 import { refundByHandUncounted, refundByHandFailed, refundedByHand } from './ledger-by-hand.ts';
 import { balanceOf } from './ledger-store.ts';
 import { refundedToWallet, walletRefundConfirmed, walletRefundDecided } from './ledger-wallet.ts';
@@ -153,11 +153,14 @@ async function bookOutside(
     await context.ledger.append(trx, refundedByHand({ cause, contractId, method, amount }));
   }
   const contract = await findContract(trx, contractId ?? '');
-  if (contract === null || isTerminal(contract.state)) return;
+  if (contract === null) return;
+  if (isTerminal(contract.state)) return settleCovered(context, trx, contract.id);
   const isWhole = amountE9s >= payment.amount_e9s && payment.extension_id === null;
   // Our own refund at the end of a contract, in a time that was lost: it had ended.
   const hadEnded = cause.startsWith(lostRefundId(endRefundKey(contract.id)));
-  if (isWhole || hadEnded) await end(context, trx, contract);
+  if (!isWhole && !hadEnded) return;
+  await end(context, trx, contract);
+  await settleCovered(context, trx, contract.id);
 }
 
 function end(context: Context, trx: Transaction, contract: ContractRow): Promise<ContractRow> {

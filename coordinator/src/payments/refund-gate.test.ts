@@ -63,7 +63,7 @@ async function paid(hours = 10): Promise<string> {
 async function cancelled(hours = 10): Promise<string> {
   await market.agent.beat();
   const id = await paid(hours);
-  const lease = (await market.agent.lease()).find(({ contract_id }) => contract_id === id);
+  const lease = (await market.agent.lease(50)).find(({ contract_id }) => contract_id === id);
   await market.agent.report('provisioned', id, { epoch: lease?.epoch ?? 0, data: atPrivateAddress });
   await reaches(market, id, 'active');
   await pass(market.coordinator, HOUR_MS - 1000);
@@ -303,7 +303,7 @@ it.each(['approved', 'declined'] as const)(
 async function makeWaiting(context: Market['coordinator']['context']): Promise<string> {
   await market.agent.beat();
   const id = await paid();
-  const lease = (await market.agent.lease()).find(({ contract_id }) => contract_id === id);
+  const lease = (await market.agent.lease(50)).find(({ contract_id }) => contract_id === id);
   await market.agent.report('provisioned', id, { epoch: lease?.epoch ?? 0, data: atPrivateAddress });
 
   await verifyDelivery(context, id);
