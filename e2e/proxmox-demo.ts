@@ -65,9 +65,13 @@ export async function startCluster({ dataDir, guests, onLine, signal }: ClusterS
 export function useCluster(agentConfig: string, dataDir: string): void {
   const options = JSON.parse(readFileSync(optionsFile(dataDir), 'utf8')) as Record<string, unknown>;
   const [general = ''] = readFileSync(agentConfig, 'utf8').split('[provisioner.local]');
-  // What JSON has of texts, numbers and lists, TOML has too.
-  const lines = Object.entries(options).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
-  const text = general.replace('kind = "local"', 'kind = "proxmox"');
+  // What JSON has of texts, numbers and lists, TOML has too; its tables have no colons.
+  const toToml = (value: unknown): string => JSON.stringify(value).replaceAll('":', '"=');
+  const lines = Object.entries(options).map(([key, value]) => `${key} = ${toToml(value)}`);
+  const text = general
+    .replace('kind = "local"', 'kind = "proxmox"')
+    // A contract waits for its guest to boot most of the time: more of them than the usual 8 keep a cluster busy.
+    .replace(/^# parallel = .*$/m, 'parallel = 32');
   writeFileSync(agentConfig, `${text}[provisioner.proxmox]\n${lines.join('\n')}\n`);
 }
 

@@ -103,6 +103,7 @@ async function main(): Promise<void> {
     vmid_last: 20_999,
     ssh_port: SSH_PORT,
     guest_networks: ['127.64.0.0/10'],
+    capacity: isReal ? { instances: 4 } : { cpu: 64 },
   };
   // Whole or not there: whoever waits for it reads it at once.
   writeFileSync(join(folder, 'options.json.new'), JSON.stringify(options));

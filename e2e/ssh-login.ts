@@ -32,7 +32,10 @@ export async function makeSshIdentity(folder = mkdtempSync(join(tmpdir(), 'dc-ss
 
 /** What a command on the instance printed. Rejects when the login or the command fails, with ssh's own words. */
 export async function sshRun(identity: SshIdentity, access: WireAccess, command: string): Promise<string> {
-  const knownHosts = join(identity.folder, `known_hosts_${String(access.port)}`);
+  const knownHosts = join(
+    identity.folder,
+    `known_hosts_${access.host.replaceAll(':', '_')}_${String(access.port)}`,
+  );
   writeFileSync(knownHosts, `[${access.host}]:${String(access.port)} ${access.host_key}\n`);
   const { stdout } = await run(
     'ssh',

@@ -10,12 +10,13 @@ import { isReached, renderTable, type Figure } from './figure.ts';
 import { idle } from './idle.ts';
 import { money } from './money.ts';
 import { page } from './page.ts';
+import { proxmox } from './proxmox.ts';
 import { records } from './records.ts';
 import { rentals } from './rentals.ts';
 import { slowBackend } from './slow-backend.ts';
 import { start } from './start.ts';
 
-const BENCHES: readonly Bench[] = [rentals, slowBackend, records, agents, start, page, money, idle];
+const BENCHES: readonly Bench[] = [rentals, slowBackend, proxmox, records, agents, start, page, money, idle];
 
 const USAGE = `Usage: npm run bench -- [NAME…] [--json]
 

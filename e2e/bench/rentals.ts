@@ -1,13 +1,11 @@
 /** How fast a paid contract becomes a login: one rental after another, and fifty at once. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WireAccess, WireContract } from '@dc/shared/wire/contract';
-import type { WireOffering } from '@dc/shared/wire/offering';
-import { ApiClient } from '../api-client.ts';
-import { waitFor } from '../rent-once.ts';
-import { makeSshIdentity, sshRun, type SshIdentity } from '../ssh-login.ts';
+import type { WireContract } from '@dc/shared/wire/contract';
+import { makeSshIdentity } from '../ssh-login.ts';
 import { startSystem } from '../start-system.ts';
 import { freePort, type Bench } from './bench.ts';
 import { figure, median, percentile } from './figure.ts';
+import { Renter } from './renter.ts';
 import { NO_RATE_LIMITS } from './without-limits.ts';
 
 const RENTALS = 200;
@@ -99,52 +97,3 @@ const timeOf = (timestamp: string | null): number => {
 const paidAt = (contract: WireContract): number => timeOf(contract.paid_at);
 const startedAt = (contract: WireContract): number =>
   timeOf(contract.timeline.find(({ to }) => to === 'provisioning')?.at ?? null);
-
-/** A renter who has an account and knows what to rent. */
-class Renter {
-  readonly #client: ApiClient;
-  readonly #identity: SshIdentity;
-  readonly #offering: WireOffering;
-
-  private constructor(client: ApiClient, identity: SshIdentity, offering: WireOffering) {
-    this.#client = client;
-    this.#identity = identity;
-    this.#offering = offering;
-  }
-
-  static async arrive(url: string, identity: SshIdentity): Promise<Renter> {
-    const client = new ApiClient(url);
-    await client.post('/api/v1/accounts', { public_key: client.key.publicKey });
-    const { items } = await client.get<{ items: WireOffering[] }>('/api/v1/offerings?in_stock=true');
-    const [offering] = items;
-    if (offering === undefined) throw new Error('there is nothing to rent');
-    return new Renter(client, identity, offering);
-  }
-
-  /** Rents, pays and waits on the contract's stream, as the page does. */
-  async rentUntilActive(): Promise<WireContract> {
-    const order = {
-      offering_id: this.#offering.id,
-      duration_hours: this.#offering.min_hours,
-      ssh_public_key: this.#identity.publicKey,
-      payment_method: 'test',
-    };
-    const { id } = await this.#client.post<WireContract>('/api/v1/contracts', order, {
-      'idempotency-key': crypto.randomUUID(),
-    });
-    return waitFor(this.#client, id, ({ state }) => state === 'active');
-  }
-
-  /** Runs a command with the system's own ssh, and returns how long that took in milliseconds. */
-  async logIn({ access }: WireContract): Promise<number> {
-    if (access === null) throw new Error('the contract shows no access');
-    const begunAt = performance.now();
-    const output = await sshRun(this.#identity, access satisfies WireAccess, 'echo it works');
-    if (output.trim() !== 'it works') throw new Error(`ssh printed ${JSON.stringify(output)}`);
-    return performance.now() - begunAt;
-  }
-
-  async cancel({ id }: WireContract): Promise<void> {
-    await this.#client.post(`/api/v1/contracts/${id}/cancel`, {});
-  }
-}

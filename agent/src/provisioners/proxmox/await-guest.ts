@@ -11,14 +11,16 @@ import { readHostKey, type SshServerSeen } from '../../health/probe-ssh.ts';
 import type { GuestAccess } from './claim-store.ts';
 import type { GuestAgent, GuestPlace } from './guest-agent.ts';
 import { ipv4Number, type Network } from './proxmox-options.ts';
+import type { WaitPace } from './wait-pace.ts';
 
-const LOOK_FIRST_MS = 50;
-const LOOK_MAX_MS = 1_000;
+/** How long others took from their start says when to look. */
+const PACE_KIND = 'guest';
 /** The agent of a guest whose SSH server answers is up within this, or within a quarter of the time, or missing. */
 const AGENT_PATIENCE_MS = 15_000;
 
 export interface GuestWait {
   readonly agent: GuestAgent;
+  readonly pace: WaitPace;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly sshPort: number;
@@ -38,11 +40,12 @@ interface Seen {
 
 /** Waits for the guest. Throws PROVISIONER_FAILED after `timeoutMs`, saying what each channel said last; SAGA_ABORTED. */
 export async function awaitGuest(place: GuestPlace, mac: string, wait: GuestWait): Promise<GuestAccess> {
-  const { clock, signal, timeoutMs } = wait;
+  const { clock, signal, timeoutMs, pace } = wait;
   const begun = clock.monotonic();
   const seen: Seen = { agent: 'did not answer', address: 'none was seen', ssh: 'was not asked' };
   let sshSince: number | null = null;
-  for (let pauseMs = LOOK_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, LOOK_MAX_MS)) {
+  for (;;) {
+    const lookedAtMs = clock.monotonic() - begun;
     const inside = await lookInside(place, mac, wait, seen);
     wait.assertOwn(inside);
     const host = inside.host ?? (await neighbourOf(mac, wait));
@@ -59,10 +62,13 @@ export async function awaitGuest(place: GuestPlace, mac: string, wait: GuestWait
         },
         seen,
       );
-      if (access !== null) return access;
+      if (access !== null) {
+        pace.note(PACE_KIND, lookedAtMs);
+        return access;
+      }
     }
     if (clock.monotonic() - begun >= timeoutMs) throw notReady(seen, timeoutMs);
-    await sleep(clock, pauseMs, signal).catch(() => {
+    await sleep(clock, pace.pauseMs(PACE_KIND, clock.monotonic() - begun), signal).catch(() => {
       throw new AppError('SAGA_ABORTED', undefined, { cause: signal.reason });
     });
   }

@@ -10,8 +10,6 @@ import { AppError, isAppError } from '@dc/shared/errors';
 import { type PveClient, PveRefusal } from './pve-client.ts';
 import { pvePath } from './pve-path.ts';
 
-const POLL_FIRST_MS = 100;
-const POLL_MAX_MS = 1_000;
 /** Just after it was begun, a task's status is answered with 400 or 500 for a moment. */
 const UNKNOWN_AT_FIRST_MS = 10_000;
 /** The API gives 50 lines unless asked for more. */
@@ -61,19 +59,27 @@ export function nodeOfUpid(upid: string): string {
  * but the first says what became of the work: look at the VM. The work is never begun again from here.
  */
 export async function awaitTask(upid: string, wait: TaskWait): Promise<TaskOutcome> {
-  const { clock, signal, timeoutMs } = wait;
+  const { client, clock, signal, timeoutMs } = wait;
   const begun = clock.monotonic();
-  for (let pauseMs = POLL_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, POLL_MAX_MS)) {
+  const kind = kindOf(upid);
+  for (;;) {
     const waitedMs = clock.monotonic() - begun;
     const exitStatus = await readExit(upid, wait, waitedMs);
-    if (exitStatus !== null) return outcomeOf(upid, exitStatus, wait);
+    if (exitStatus !== null) {
+      client.pace.note(kind, waitedMs);
+      return outcomeOf(upid, exitStatus, wait);
+    }
     if (waitedMs >= timeoutMs)
       throw new AppError('PROVISIONER_UNAVAILABLE', 'A task of Proxmox did not end in time.');
+    const pauseMs = client.pace.pauseMs(kind, clock.monotonic() - begun);
     await sleep(clock, Math.min(pauseMs, timeoutMs - waitedMs), signal).catch(() => {
       throw new AppError('SAGA_ABORTED', 'Waiting for a task was stopped.', { cause: signal.reason });
     });
   }
 }
+
+/** What sort of work it is: how long others took says something of this one. */
+const kindOf = (upid: string): string => upid.split(':')[5] ?? '';
 
 /** The exit status; null while it runs, or while nobody can tell. */
 async function readExit(

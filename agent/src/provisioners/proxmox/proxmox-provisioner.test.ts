@@ -99,4 +99,25 @@ describe('an idle agent', () => {
     const after = ['GET /cluster/resources', 'GET /nodes/{node}/qemu/{vmid}/config'].map(count);
     expect(after.map((each, index) => each - before[index]!)).toEqual([1, 0]);
   });
+
+  it('makes the same few calls for a look, of which it has one a minute, with 3 VMs and with 300', async () => {
+    const fixture = await newFixture();
+    const driver = await newDriver(fixture);
+    const callsOfLook = async (): Promise<Record<string, number>> => {
+      const { counts } = fixture.simulator.observer;
+      const before = new Map(counts);
+      await driver.list(fixture.signal);
+      await driver.fingerprint(fixture.signal);
+      const made = [...counts].map(([call, count]) => [call, count - (before.get(call) ?? 0)] as const);
+      return Object.fromEntries(made.filter(([, count]) => count > 0));
+    };
+    for (let number = 0; number < 3; number++) await driver.create(fixture.request(), fixture.signal);
+    await callsOfLook(); // What does not change is learned once.
+    const few = await callsOfLook();
+    for (let vmid = 300; vmid < 600; vmid++)
+      await fixture.simulator.control.addVm({ vmid, diskBytes: 1024 ** 2 });
+    expect(await callsOfLook()).toEqual(few);
+    expect(few['GET /cluster/resources']).toBeLessThanOrEqual(6);
+    expect(Object.keys(few).filter((call) => call.includes('{vmid}'))).toEqual([]);
+  });
 });

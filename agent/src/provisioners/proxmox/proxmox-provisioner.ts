@@ -80,7 +80,8 @@ export class ProxmoxProvisioner implements Provisioner {
     const agent = new GuestAgent(cluster, clock);
     const finder = new VmFinder({ cluster, store, settings, clock, sealSecret });
     const { sshPort, networks, neighboursFile, readyTimeoutMs: timeoutMs } = settings;
-    const guestWait = { agent, clock, sshPort, networks, timeoutMs, neighboursFile };
+    const { pace } = cluster.client;
+    const guestWait = { agent, pace, clock, sshPort, networks, timeoutMs, neighboursFile };
     const governor = new StorageGovernor();
     return new ProxmoxProvisioner(
       { cluster, store, governor, settings, clock, finder, sealSecret, guestWait },

@@ -11,6 +11,7 @@ import { AppError, isAppError } from '@dc/shared/errors';
 import { untilAborted } from '@dc/shared/until-aborted';
 import { pinnedConnector } from './pinned-connector.ts';
 import type { PvePath } from './pve-path.ts';
+import { WaitPace } from './wait-pace.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** pveproxy itself gives up on another node, and on a lock, within 30 s. */
@@ -51,6 +52,8 @@ type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /** One cluster, through one of its nodes. */
 export class PveClient {
+  /** What it has learned of how long things take there. */
+  readonly pace = new WaitPace();
   readonly #options: PveClientOptions;
   readonly #agent: Agent;
   readonly #origin: string;
