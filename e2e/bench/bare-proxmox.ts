@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
+import { pinnedConnector } from '../../agent/src/provisioners/proxmox/pinned-connector.ts';
 import { sshRun, type SshIdentity } from '../ssh-login.ts';
 
 /** Often enough not to add to the floor, which polls as many scripts do. */
@@ -15,6 +16,7 @@ const TEMPLATE = '/nodes/pve1/qemu/9000';
 interface Options {
   url: string;
   token_file: string;
+  fingerprint: string;
   pool: string;
   ssh_port: number;
 }
@@ -22,12 +24,13 @@ interface Options {
 export class BareProxmox {
   readonly #options: Options;
   readonly #token: string;
-  // The simulator's certificate signs itself; this script trusts what it has just started.
-  readonly #agent = new Agent({ connect: { rejectUnauthorized: false }, connections: 64 });
+  readonly #agent: Agent;
   #vmid = 30_000;
 
   constructor(dataDir: string) {
     this.#options = JSON.parse(readFileSync(join(dataDir, 'proxmox', 'options.json'), 'utf8')) as Options;
+    const connect = pinnedConnector(() => [this.#options.fingerprint], { timeoutMs: 10_000 });
+    this.#agent = new Agent({ connect, connections: 64 });
     this.#token = readFileSync(this.#options.token_file, 'utf8').trim();
   }
 
