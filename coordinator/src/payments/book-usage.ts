@@ -14,14 +14,18 @@ export interface UsageDebit {
   providerPubkey: string;
   amountE9s: bigint;
   currency: string;
+  /** The billing period. */
+  fromAt: number;
+  toAt: number;
 }
 
 /** Books it, once; false where the wallet does not hold enough, and nothing was changed. */
 export async function bookUsage(
   context: Pick<Context, 'ledger' | 'clock'>,
   trx: Transaction,
-  { chargeId, contractId, renterPubkey, providerPubkey, amountE9s, currency }: UsageDebit,
+  debit: UsageDebit,
 ): Promise<boolean> {
+  const { chargeId, contractId, renterPubkey, providerPubkey, amountE9s, currency } = debit;
   const balance = await balanceOf(trx, accounts.renterWallet(renterPubkey), currency);
   if (balance.amountE9s < amountE9s) return false;
   const cause = `usage:${chargeId}`;
@@ -32,6 +36,7 @@ export async function bookUsage(
     {
       ...{ cause, contract_id: contractId, provider_pubkey: providerPubkey, currency },
       ...{ at: context.clock.now(), ...NO_TIME, amount_e9s: amountE9s, kind: 'usage', payout_id: null },
+      ...{ from_at: debit.fromAt, to_at: debit.toAt },
     },
   ]);
   return true;

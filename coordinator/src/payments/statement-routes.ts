@@ -2,7 +2,14 @@
 import { AppError } from '@dc/shared/errors';
 import { toWire } from '@dc/shared/money/money';
 import { closed, listOf, PublicKey, toTimestamp, Uuid } from '@dc/shared/wire/schema-parts';
-import { ContractStatement, LedgerQuery, LedgerSet, Statement, StatementQuery } from '@dc/shared/wire/money';
+import {
+  ContractStatement,
+  LedgerQuery,
+  LedgerSet,
+  Statement,
+  StatementQuery,
+  type RELEASE_KINDS,
+} from '@dc/shared/wire/money';
 import type { Context } from '../context.ts';
 import { maySee } from '../contracts/contract-rules.ts';
 import { findContract } from '../contracts/contract-store.ts';
@@ -164,7 +171,7 @@ function viewRelease(row: ReleaseRow) {
     ...{ contract_id, first_proof, last_proof, payout_id, proved_ms },
     number: row.seq,
     at: toTimestamp(row.at),
-    kind: row.kind as 'setup_fee' | 'time' | 'reversal',
+    kind: row.kind as (typeof RELEASE_KINDS)[number],
     amount: toWire({ amountE9s: row.amount_e9s, currency: row.currency }),
     from: time(row.from_at),
     to: time(row.to_at),

@@ -76,6 +76,7 @@ async function collect(context: Context, trx: Transaction, chargeId: string): Pr
   const isPaid = await bookUsage(context, trx, {
     ...{ chargeId, contractId: contract.id, renterPubkey: charge.renter_pubkey },
     ...{ providerPubkey: contract.provider_pubkey, amountE9s: charge.amount_e9s, currency: charge.currency },
+    ...{ fromAt: charge.from_at, toAt: charge.to_at },
   });
   if (isPaid) await markPaid(trx, chargeId, context.clock.now());
   return isPaid;

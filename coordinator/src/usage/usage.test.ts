@@ -269,6 +269,15 @@ describe('use beyond the rent', () => {
     expect(unpaid).toEqual(usd(0n));
     expect(await walletOf(market)).toBe(1_000_000_000n - 10n * HOUR_PRICE);
     const releases = await read().selectFrom('releases').selectAll().where('kind', '=', 'usage').execute();
+    const { body } = await market.coordinator.client.get<{ items: unknown[]; totals: unknown[] }>(
+      `/providers/${market.provider.key.publicKey}/statement`,
+      { key: market.provider.key },
+    );
+    const line = { kind: 'usage', amount: usd(10n * HOUR_PRICE), from: contract.active_at };
+    expect(body.items).toContainEqual(expect.objectContaining(line));
+    const path = `/contracts/${contract.id}/statement`;
+    const own = await market.coordinator.client.get<{ releases: unknown[] }>(path, { key: market.renter });
+    expect(own.body.releases).toContainEqual(expect.objectContaining(line));
     expect(releases).toMatchObject([
       { amount_e9s: 10n * HOUR_PRICE, contract_id: contract.id, payout_id: null },
     ]);

@@ -89,11 +89,16 @@ export const StatementQuery = closed({
   to: Type.Optional(Timestamp),
 });
 
+export const RELEASE_KINDS = ['setup_fee', 'time', 'usage', 'reversal'] as const;
+
 /** One release to a provider, with the first and last record that prove its time. */
 export const StatementLine = closed({
   number: ReleaseNumber,
   at: Timestamp,
-  kind: Type.Enum(['setup_fee', 'time', 'reversal']),
+  kind: Type.Enum([...RELEASE_KINDS], {
+    description:
+      '`usage`: use beyond the rent, paid from the renter’s wallet; it is not part of what was paid for the contract',
+  }),
   contract_id: Uuid,
   amount: MoneySchema,
   from: nullable(Timestamp),
