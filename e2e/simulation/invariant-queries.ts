@@ -28,6 +28,14 @@ export interface HistoryRow {
   readonly actor: string;
 }
 
+/** How far each table has grown, and what changes with any contract. */
+export interface LastRow {
+  readonly history: number;
+  readonly sets: number;
+  readonly records: number;
+  readonly sums: string;
+}
+
 export interface SetRow {
   readonly rowid: number;
   readonly id: string;
@@ -45,7 +53,6 @@ type QueryName =
   | 'history'
   | 'sets'
   | 'records'
-  | 'sums'
   | 'contracts'
   | 'contract'
   | 'tombstone'
@@ -76,7 +83,6 @@ export function prepareQueries(db: Database): Queries {
     ),
     sets: db.prepare('select rowid, id, contract_id from ledger_sets where rowid > +? order by rowid'),
     records: db.prepare('select rowid, compact, outcome from records where rowid > +? order by rowid'),
-    sums: db.prepare('select count(*) || total(version) || total(epoch) from contracts').pluck(),
     contracts: db.prepare('select id, state, release, epoch, paid_at from contracts'),
     contract: db.prepare('select id, state, release, epoch, paid_at from contracts where id = +?'),
     tombstone: db.prepare('select 1 from work where contract_id = +? and tombstone is not null'),
@@ -94,7 +100,8 @@ export function prepareQueries(db: Database): Queries {
     last: db.prepare(
       `select (select coalesce(max(rowid), 0) from contract_history) as history,
        (select coalesce(max(rowid), 0) from ledger_sets) as sets,
-       (select coalesce(max(rowid), 0) from records) as records`,
+       (select coalesce(max(rowid), 0) from records) as records,
+       (select count(*) || total(version) || total(epoch) from contracts) as sums`,
     ),
     setSum: db.prepare('select sum(amount_e9s) from ledger_postings where set_id = +?').pluck(),
     money: db.prepare(

@@ -19,6 +19,7 @@ import {
   type ContractLine,
   type HeadRow,
   type HistoryRow,
+  type LastRow,
   type Queries,
   type RecordRow,
   type SetRow,
@@ -77,7 +78,7 @@ export class Invariants implements BackendWatcher {
   /** Up to which commit everything has been looked at; by the coordinator's count, and by the file's own. */
   #checked = -1;
   #writes = -1;
-  #seen = { history: 0, sets: 0, records: 0, sums: '' };
+  #seen: LastRow = { history: 0, sets: 0, records: 0, sums: '' };
 
   constructor(world: World, options: InvariantsOptions) {
     this.#world = world;
@@ -153,7 +154,7 @@ export class Invariants implements BackendWatcher {
     for (const { agent_key: agent, seq, hash } of (heads?.all() ?? []) as HeadRow[])
       this.#chains.set(agent, { seq, hash });
     this.#checked = -1;
-    this.#seen = { ...(last?.get() as { history: number; sets: number; records: number }), sums: '' };
+    this.#seen = { ...(last?.get() as LastRow), sums: '' };
   }
 
   onMade(backend: WatchedBackend, object: MemoryObject): void {
@@ -207,20 +208,17 @@ export class Invariants implements BackendWatcher {
   }
 
   #checkChanges(): void {
-    const { history, sets, records, sums } = this.#statements ?? {};
-    if (history === undefined) return;
-    const newHistory = history.all(this.#seen.history) as HistoryRow[];
-    for (const row of newHistory) this.#checkMove(row);
-    this.#seen.history = newHistory.at(-1)?.rowid ?? this.#seen.history;
-    const newSets = (sets?.all(this.#seen.sets) ?? []) as SetRow[];
-    for (const row of newSets) this.#checkSet(row);
-    this.#seen.sets = newSets.at(-1)?.rowid ?? this.#seen.sets;
-    const newRecords = (records?.all(this.#seen.records) ?? []) as RecordRow[];
-    for (const row of newRecords) this.#checkRecord(row);
-    this.#seen.records = newRecords.at(-1)?.rowid ?? this.#seen.records;
-    const now = sums?.get() as string;
-    if (now !== this.#seen.sums) this.#checkContracts();
-    this.#seen.sums = now;
+    const { last, history, sets, records } = this.#statements ?? {};
+    if (last === undefined) return;
+    const seen = this.#seen;
+    const now = last.get() as LastRow;
+    this.#seen = now;
+    if (now.history > seen.history)
+      for (const row of history?.all(seen.history) as HistoryRow[]) this.#checkMove(row);
+    if (now.sets > seen.sets) for (const row of sets?.all(seen.sets) as SetRow[]) this.#checkSet(row);
+    if (now.records > seen.records)
+      for (const row of records?.all(seen.records) as RecordRow[]) this.#checkRecord(row);
+    if (now.sums !== seen.sums) this.#checkContracts();
   }
 
   /** What is still going on: empty where everything has come to rest that can. */

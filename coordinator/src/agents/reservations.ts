@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { ReservationsTable } from '../database/tables-spine.ts';
 import { hasRoom, sizeOf } from '../offerings/pool-room.ts';
 
@@ -95,7 +96,7 @@ export async function peersOf(trx: Transaction, agentKey: string, backend: strin
 }
 
 async function backendOf(trx: Transaction, agentKey: string): Promise<string | null> {
-  const { rows } = await sql<{
+  const { rows } = await statement<{
     backend: string | null;
   }>`select backend from capacities where agent_key = ${agentKey}`.execute(trx);
   return rows[0]?.backend ?? null;

@@ -5,6 +5,7 @@ import type { OrderKind } from '@dc/shared/orders/order';
 import type { Context } from '../context.ts';
 import type { ContractRow } from '../contracts/contract-store.ts';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { WorkTable } from '../database/tables-spine.ts';
 import { isLeftBehind } from './successors.ts';
 import { hasRoom, isOnline, isOpen, sizeOf, type Presence } from '../offerings/pool-room.ts';
@@ -58,7 +59,8 @@ export async function withdrawWork(trx: Transaction, contractId: string, at: num
 }
 
 export async function findWork(reader: Reader, id: string): Promise<WorkRow | null> {
-  return (await reader.selectFrom('work').selectAll().where('id', '=', id).executeTakeFirst()) ?? null;
+  const { rows } = await statement<WorkRow>`select * from work where id = ${id}`.execute(reader);
+  return rows[0] ?? null;
 }
 
 /** The item of a kind that is open or leased for a contract, or null. */
@@ -126,9 +128,8 @@ export async function listLeasable(reader: Reader, worker: Worker, limit: number
 
 /** Asked with every heartbeat, and mostly there is nothing: finding that out by the whole query costs ten times as much. */
 async function hasLiveWork(reader: Reader, poolId: string): Promise<boolean> {
-  const { rows } = await sql`select 1 from work where pool_id = ${poolId} and ${IS_LIVE} limit 1`.execute(
-    reader,
-  );
+  const { rows } = await statement`
+    select 1 from work where pool_id = ${poolId} and state in ('open', 'leased') limit 1`.execute(reader);
   return rows.length > 0;
 }
 

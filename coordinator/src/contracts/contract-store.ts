@@ -4,6 +4,7 @@ import { AppError } from '@dc/shared/errors';
 import type { ContractEvent, ContractState, PaymentState, ReleaseState } from '@dc/shared/state/contract';
 import type { CredentialKind } from '@dc/shared/wire/contract';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { ContractHistoryTable, ContractsTable } from '../database/tables-spine.ts';
 
 /** A contract as it is kept, with its states typed. */
@@ -25,8 +26,8 @@ export type ContractChange = Partial<
 
 /** The contract, or null. */
 export async function findContract(reader: Reader, id: string): Promise<ContractRow | null> {
-  const row = await reader.selectFrom('contracts').selectAll().where('id', '=', id).executeTakeFirst();
-  return (row as ContractRow | undefined) ?? null;
+  const { rows } = await statement<ContractRow>`select * from contracts where id = ${id}`.execute(reader);
+  return rows[0] ?? null;
 }
 
 /** Its history, oldest first. */
@@ -77,16 +78,11 @@ export interface HistoryNote {
 export async function insertHistory(
   trx: Transaction,
   after: ContractRow,
-  { from, ...note }: HistoryNote & { from: ContractState | null; at: number },
+  { from, event, actor, reason, at }: HistoryNote & { from: ContractState | null; at: number },
 ): Promise<void> {
-  await trx
-    .insertInto('contract_history')
-    .values({
-      contract_id: after.id,
-      version: after.version,
-      from_state: from,
-      to_state: after.state,
-      ...note,
-    })
-    .execute();
+  await statement`
+    insert into contract_history (contract_id, version, from_state, to_state, event, actor, reason, at)
+    values (${after.id}, ${after.version}, ${from}, ${after.state}, ${event}, ${actor}, ${reason}, ${at})`.execute(
+    trx,
+  );
 }

@@ -13,13 +13,20 @@ import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
 const STATEMENTS_MAX = 500;
 
 type Row = Record<string, unknown>;
-type Statement = BetterSqlite3.Statement<unknown[], Row>;
+
+interface Prepared {
+  readonly statement: BetterSqlite3.Statement<unknown[], Row>;
+  /** Whether it answers rows. */
+  readonly isReader: boolean;
+  /** Whether a column of them is a bigint: then all integers come as such. */
+  readonly hasAmounts: boolean;
+}
 
 /** Runs Kysely's queries on `handle`, synchronously. */
 export class SqliteConnection implements DatabaseConnection {
   readonly #handle: BetterSqlite3.Database;
-  /** In order of last use, so that the first entry is the one to let go. */
-  readonly #statements = new Map<string, Statement>();
+  /** In order of last use, where there are many, so that the first entry is the one to let go. */
+  readonly #statements = new Map<string, Prepared>();
 
   constructor(handle: BetterSqlite3.Database) {
     this.#handle = handle;
@@ -28,9 +35,13 @@ export class SqliteConnection implements DatabaseConnection {
 
   /** Async so that a constraint violation is a rejection; the query itself has run when this returns. */
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const statement = this.#prepare(query.sql);
+    const { statement, isReader, hasAmounts } = this.#prepare(query.sql);
     const parameters = query.parameters.map(toBound);
-    if (statement.reader) return { rows: statement.all(parameters).map(fromRow) as R[] };
+    if (isReader) {
+      const rows = statement.all(parameters);
+      rows.forEach(hasAmounts ? convertRow : checkRow);
+      return { rows: rows as R[] };
+    }
     const { changes, lastInsertRowid } = statement.run(parameters);
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
   }
@@ -40,20 +51,28 @@ export class SqliteConnection implements DatabaseConnection {
     throw new Error('queries are not streamed: read page by page');
   }
 
-  #prepare(sqlText: string): Statement {
+  #prepare(sqlText: string): Prepared {
     const cached = this.#statements.get(sqlText);
     if (cached !== undefined) {
-      this.#statements.delete(sqlText);
-      this.#statements.set(sqlText, cached);
+      // To keep the order costs as much as the rest: only where one may have to go soon.
+      if (this.#statements.size > STATEMENTS_MAX / 2) {
+        this.#statements.delete(sqlText);
+        this.#statements.set(sqlText, cached);
+      }
       return cached;
     }
     const statement = this.#handle.prepare<unknown[], Row>(sqlText);
-    this.#statements.set(sqlText, statement);
+    const isReader = statement.reader;
+    const hasAmounts = isReader && statement.columns().some(({ name }) => isAmount(name));
+    // A bigint for each integer costs more than the row; a number shows by itself that it was too large for one.
+    if (isReader && !hasAmounts) statement.safeIntegers(false);
+    const prepared = { statement, isReader, hasAmounts };
+    this.#statements.set(sqlText, prepared);
     if (this.#statements.size > STATEMENTS_MAX) {
       const [oldest] = this.#statements.keys();
       if (oldest !== undefined) this.#statements.delete(oldest);
     }
-    return statement;
+    return prepared;
   }
 }
 
@@ -79,17 +98,25 @@ function toBound(value: unknown): unknown {
   );
 }
 
-function fromRow(row: Row): Row {
+const isAmount = (column: string): boolean => column.endsWith('_e9s');
+
+function convertRow(row: Row): void {
   for (const column in row) {
     const value = row[column];
-    if (typeof value === 'bigint' && !column.endsWith('_e9s')) row[column] = toSafeNumber(column, value);
+    if (typeof value !== 'bigint' || isAmount(column)) continue;
+    row[column] = Number(value);
+    if (!Number.isSafeInteger(row[column])) throw tooLarge(column);
   }
-  return row;
 }
 
-function toSafeNumber(column: string, value: bigint): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number))
-    throw new RangeError(`the integer in ${column} is too large for a number`);
-  return number;
+/** An integer that lost bits on its way is at least 2^53. */
+function checkRow(row: Row): void {
+  for (const column in row) {
+    const value = row[column];
+    if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value))
+      throw tooLarge(column);
+  }
 }
+
+const tooLarge = (column: string): RangeError =>
+  new RangeError(`the integer in ${column} is too large for a number`);

@@ -10,7 +10,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import type { ConnectionProvider, Dialect, KyselyProps } from 'kysely';
+import type { CompiledQuery, ConnectionProvider, Dialect, KyselyProps, QueryResult } from 'kysely';
 
 /** SQLite's DDL is transactional; where Kysely believes otherwise, a failed migration stays half done. */
 class TransactionalSqliteAdapter extends SqliteAdapter {
@@ -19,6 +19,9 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
   }
 }
 
+/** What a statement's text has for a value. */
+export const PLACEHOLDER = '+?';
+
 /**
  * Writes `+?` for a parameter, which means the same. SQLite looks at the value of a bare `?` when it plans, for one in
  * an equality beside an ORDER BY and for a LIMIT; then it plans the statement again each time a value is bound, which
@@ -26,7 +29,7 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
  */
 class StablePlanCompiler extends SqliteQueryCompiler {
   protected override getCurrentParameterPlaceholder(): string {
-    return '+?';
+    return PLACEHOLDER;
   }
 }
 
@@ -42,8 +45,22 @@ const compiler = sqliteDialect.createQueryCompiler();
 const adapter = sqliteDialect.createAdapter();
 const driver = sqliteDialect.createDriver();
 
+/** Hands a query to its connection, and that is all: there are no plugins, and nobody gives a query a signal. */
+class DirectExecutor extends DefaultQueryExecutor {
+  readonly #connections: ConnectionProvider;
+
+  constructor(connections: ConnectionProvider) {
+    super(compiler, adapter, connections);
+    this.#connections = connections;
+  }
+
+  override executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return this.#connections.provideConnection((connection) => connection.executeQuery<R>(query));
+  }
+}
+
 /** What `new Kysely(…)` and `new Transaction(…)` take, for queries that run on `connections`. Cheap: once a write. */
 export function kyselyOn(connections: ConnectionProvider): KyselyProps {
-  const executor = new DefaultQueryExecutor(compiler, adapter, connections);
+  const executor = new DirectExecutor(connections);
   return { config: { dialect: sqliteDialect }, dialect: sqliteDialect, driver, executor };
 }

@@ -2,7 +2,6 @@
  * What a record changes, one entry a kind. Whatever does not fit the contract as it stands (an old epoch, another
  * agent's contract, a state that has moved on) is not applied, with its code; it is evidence all the same.
  */
-import { sql } from 'kysely';
 import type { ErrorCode } from '@dc/shared/errors';
 import { readAvailability } from '@dc/shared/evidence/availability';
 import { NO_CONTRACT, type RecordKind, type RecordPayload } from '@dc/shared/evidence/record';
@@ -20,6 +19,7 @@ import { changeFailure } from '../credentials/reported-change.ts';
 import { completeChange, failChange } from '../credentials/credential-service.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import { agentName, type AgentPrincipal } from '../http/principal.ts';
 
 type Outcome = Pick<WireRecordResult, 'outcome' | 'code'>;
@@ -96,7 +96,7 @@ async function applyAsSuccessor(
 
 /** Whether the contract is bound to this agent. Plain SQL: every record asks, and most change nothing. */
 async function isOwnContract(trx: Transaction, contractId: string, agent: AgentPrincipal): Promise<boolean> {
-  const { rows } = await sql`
+  const { rows } = await statement`
     select 1 from contracts where id = ${contractId} and agent_key = ${agent.publicKey}
       and provider_pubkey = ${agent.provider}`.execute(trx);
   return rows.length === 1;

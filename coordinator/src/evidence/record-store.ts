@@ -5,6 +5,7 @@
 import { sql, type Selectable, type SqlBool } from 'kysely';
 import { CHAIN_START, type RecordKind } from '@dc/shared/evidence/record';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { ChainFaultsTable, RecordsTable } from '../database/tables-spine.ts';
 
 export type RecordRow = Selectable<RecordsTable>;
@@ -17,7 +18,7 @@ export interface ChainHead {
 
 /** The head of an agent's chain; seq 0 before its first record. */
 export async function findHead(reader: Reader, agentKey: string): Promise<ChainHead> {
-  const { rows } = await sql<ChainHead>`
+  const { rows } = await statement<ChainHead>`
     select seq, hash from records where agent_key = ${agentKey} order by seq desc limit 1`.execute(reader);
   return rows[0] ?? { seq: 0, hash: CHAIN_START };
 }
@@ -32,7 +33,7 @@ export async function findRecord(reader: Reader, agentKey: string, seq: number):
 }
 
 export async function insertRecord(trx: Transaction, row: RecordRow): Promise<void> {
-  await sql`
+  await statement`
     insert into records
       (agent_key, seq, compact, hash, kind, contract_id, received_at, outcome, code, checkpoint)
     values (${row.agent_key}, ${row.seq}, ${row.compact}, ${row.hash}, ${row.kind}, ${row.contract_id},

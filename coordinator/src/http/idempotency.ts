@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { AppError } from '@dc/shared/errors';
 import type { Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 
 /** PROTOCOL.md: kept 24 h. */
 const KEEP_MS = 24 * 60 * 60 * 1000;
@@ -48,12 +49,10 @@ export function hashRequest(method: string, target: string, body: Uint8Array): s
 
 /** The first answer, or null where this is the first request. Throws IDEMPOTENCY_MISMATCH. */
 export async function findFirstAnswer(trx: Transaction, scope: IdempotencyScope): Promise<SentAnswer | null> {
-  const row = await trx
-    .selectFrom('idempotency')
-    .select(['request_hash', 'status', 'body'])
-    .where('actor', '=', scope.actor)
-    .where('key', '=', scope.key)
-    .executeTakeFirst();
+  const { rows } = await statement<{ request_hash: string; status: number; body: string }>`
+    select request_hash, status, body from idempotency
+    where actor = ${scope.actor} and key = ${scope.key}`.execute(trx);
+  const [row] = rows;
   if (row === undefined) return null;
   if (row.request_hash !== scope.requestHash) throw new AppError('IDEMPOTENCY_MISMATCH');
   return { status: row.status, text: row.body };

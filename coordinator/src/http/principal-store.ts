@@ -10,6 +10,7 @@ import type { AgentPermission } from '@dc/shared/delegation/delegation';
 import { AppError } from '@dc/shared/errors';
 import type { VerifiedSignature } from '@dc/shared/signing/verify-request';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { Credential } from './credential.ts';
 import type { AccountPrincipal, AgentPrincipal, Principal } from './principal.ts';
 
@@ -45,7 +46,7 @@ export async function findPrincipal(
 /** Spends the nonce of a signature. Throws SIGNATURE_REPLAYED where it was spent before (I11). */
 export async function spendNonce(trx: Transaction, signature: VerifiedSignature): Promise<void> {
   const { keyid, nonce, nonceExpiresAt } = signature;
-  const result = await sql`insert into nonces (public_key, nonce, expires_at)
+  const result = await statement`insert into nonces (public_key, nonce, expires_at)
     values (${keyid}, ${nonce}, ${nonceExpiresAt}) on conflict do nothing`.execute(trx);
   if (result.numAffectedRows !== 1n) throw new AppError('SIGNATURE_REPLAYED');
 }
@@ -69,7 +70,7 @@ interface AccountRow {
 }
 
 async function findAccount(reader: Reader, publicKey: string): Promise<AccountPrincipal | null> {
-  const { rows } = await sql<AccountRow>`
+  const { rows } = await statement<AccountRow>`
     select k.account_pubkey, k.revoked_at, a.is_admin, p.pubkey as provider
     from account_keys k join accounts a on a.pubkey = k.account_pubkey
     left join providers p on p.pubkey = k.account_pubkey
@@ -89,7 +90,7 @@ interface AgentRow {
 }
 
 async function findAgent(reader: Reader, publicKey: string, now: number): Promise<AgentPrincipal | null> {
-  const { rows } = await sql<AgentRow>`
+  const { rows } = await statement<AgentRow>`
     select provider_pubkey, pool_id, permissions, expires_at, revoked_at
     from agents where public_key = ${publicKey}`.execute(reader);
   const [row] = rows;

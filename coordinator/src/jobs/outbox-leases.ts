@@ -5,8 +5,8 @@
  * A leased row's `not_before_at` is when its lease ends: "due" is then one condition on one index, also for the rows
  * of a runner that died.
  */
-import { sql } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 
 /** Which row. */
 export interface RowId {
@@ -35,10 +35,10 @@ export async function nextRows(
 ): Promise<WaitingRow[]> {
   // Plain SQL, because it is asked every second and after each job. The topic is an expression, so that the index on
   // what waits is used: by topic all that was ever done would be read.
-  const { rows } = await sql<{ topic: string; key: string; not_before_at: number }>`
+  const { rows } = await statement<{ topic: string; key: string; not_before_at: number }>`
     select topic, key, not_before_at from outbox
     where done_at is null and needs_attention_at is null and not_before_at <= ${until}
-      and topic || '' in (${sql.join([...topics])})
+      and topic || '' in (select value from json_each(${JSON.stringify(topics)}))
     order by not_before_at limit ${limit}`.execute(reader);
   return rows.map((row) => ({ topic: row.topic, key: row.key, notBeforeAt: row.not_before_at }));
 }
@@ -49,20 +49,12 @@ export async function takeLease(
   row: RowId,
   lease: { leasedBy: string; now: number; until: number },
 ): Promise<Lease | null> {
-  const taken = await trx
-    .updateTable('outbox')
-    .set(({ eb }) => ({
-      leased_by: lease.leasedBy,
-      not_before_at: lease.until,
-      attempts: eb('attempts', '+', 1),
-    }))
-    .where('topic', '=', row.topic)
-    .where('key', '=', row.key)
-    .where('done_at', 'is', null)
-    .where('needs_attention_at', 'is', null)
-    .where('not_before_at', '<=', lease.now)
-    .returning(['payload', 'attempts'])
-    .executeTakeFirst();
+  const { rows } = await statement<{ payload: string; attempts: number }>`
+    update outbox set leased_by = ${lease.leasedBy}, not_before_at = ${lease.until}, attempts = attempts + 1
+    where topic = ${row.topic} and key = ${row.key} and done_at is null and needs_attention_at is null
+      and not_before_at <= ${lease.now}
+    returning payload, attempts`.execute(trx);
+  const [taken] = rows;
   if (taken === undefined) return null;
   return {
     topic: row.topic,

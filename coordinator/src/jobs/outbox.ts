@@ -11,6 +11,7 @@ import { sql } from 'kysely';
 import type { Clock } from '@dc/shared/clock';
 import { jsonToColumn } from '../database/columns.ts';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 
 /** A kind of work, and the type of what its handler needs to know. */
 export interface Topic<Payload> {
@@ -49,19 +50,11 @@ export function createOutbox({ clock, onCommitted }: { clock: Clock; onCommitted
   return {
     async enqueue(trx, topic, { key, payload, notBeforeAt }) {
       const now = clock.now();
-      const { numInsertedOrUpdatedRows } = await trx
-        .insertInto('outbox')
-        .values({
-          topic: topic.name,
-          key,
-          payload: jsonToColumn(payload),
-          created_at: now,
-          not_before_at: notBeforeAt ?? now,
-          attempts: 0,
-        })
-        .onConflict((conflict) => conflict.columns(['topic', 'key']).doNothing())
-        .executeTakeFirstOrThrow();
-      if (numInsertedOrUpdatedRows === 0n) return 'already_enqueued';
+      const { numAffectedRows } = await statement`
+        insert into outbox (topic, key, payload, created_at, not_before_at, attempts)
+        values (${topic.name}, ${key}, ${jsonToColumn(payload)}, ${now}, ${notBeforeAt ?? now}, 0)
+        on conflict (topic, key) do nothing`.execute(trx);
+      if (numAffectedRows === 0n) return 'already_enqueued';
       trx.afterCommit(onCommitted);
       return 'enqueued';
     },

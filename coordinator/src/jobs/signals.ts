@@ -7,6 +7,7 @@ import { sql } from 'kysely';
 import type { BaseLogger } from 'pino';
 import type { CancelTimer, Clock } from '@dc/shared/clock';
 import type { Database, Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 
 /** What a signal is about: `contract` by id, `pool` by id (there is work). */
 export type SignalTopic = 'contract' | 'pool';
@@ -63,7 +64,8 @@ export class Signals {
 
   /** Records, in `trx`, that something changed; listeners hear of it after the commit. */
   async emit(trx: Transaction, topic: SignalTopic, key: string): Promise<void> {
-    await trx.insertInto('signals').values({ topic, key, at: this.#options.clock.now() }).execute();
+    const at = this.#options.clock.now();
+    await statement`insert into signals (topic, key, at) values (${topic}, ${key}, ${at})`.execute(trx);
     trx.afterCommit(() => this.wake());
   }
 
@@ -131,7 +133,7 @@ export class Signals {
 
 /** Plain SQL: it is asked twice a second. */
 async function newerThan(reader: Reader, id: number): Promise<{ id: number; topic: string; key: string }[]> {
-  const { rows } = await sql<{ id: number; topic: string; key: string }>`
+  const { rows } = await statement<{ id: number; topic: string; key: string }>`
     select id, topic, key from signals where id > ${id} order by id`.execute(reader);
   return rows;
 }

@@ -1,6 +1,7 @@
 /** Offerings in the database: what is for sale, and how many places of it are taken. */
 import { sql, type Selectable } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { OfferingsTable } from '../database/tables-spine.ts';
 import { stockOf, type Presence, type Stock } from './pool-room.ts';
 
@@ -34,8 +35,8 @@ export interface OfferingFilter {
 
 /** The offering, retired or not. */
 export async function findOffering(reader: Reader, id: string): Promise<OfferingRow | null> {
-  const row = await reader.selectFrom('offerings').selectAll().where('id', '=', id).executeTakeFirst();
-  return row ?? null;
+  const { rows } = await statement<OfferingRow>`select * from offerings where id = ${id}`.execute(reader);
+  return rows[0] ?? null;
 }
 
 /** Whether the offering can be rented now, and why not. */

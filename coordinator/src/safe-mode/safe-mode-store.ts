@@ -1,6 +1,7 @@
 /** The SQL of the safe mode: whether it is on, and the orders that agents hold. */
 import { sql } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { HeldOrdersTable, SafeModesTable } from '../database/tables-safe-mode.ts';
 
 export type SafeModeRow = SafeModesTable;
@@ -8,7 +9,7 @@ export type HeldOrderRow = HeldOrdersTable;
 
 /** The safe mode that is on; null where none is. Plain SQL: every change of a contract asks. */
 export async function findSafeMode(reader: Reader): Promise<SafeModeRow | null> {
-  const { rows } = await sql<SafeModeRow>`
+  const { rows } = await statement<SafeModeRow>`
     select * from safe_modes where resolved_at is null limit 1`.execute(reader);
   return rows[0] ?? null;
 }
@@ -129,7 +130,7 @@ export async function listSilentAgents(
 
 /** The epoch that the contract has reached; null where we do not know it. Plain SQL: every heartbeat asks. */
 export async function findEpoch(reader: Reader, contractId: string): Promise<number | null> {
-  const { rows } = await sql<{ epoch: number }>`
+  const { rows } = await statement<{ epoch: number }>`
     select epoch from contracts where id = ${contractId}`.execute(reader);
   return rows[0]?.epoch ?? null;
 }
