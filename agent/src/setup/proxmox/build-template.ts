@@ -6,7 +6,7 @@
 import { sleep } from '@dc/shared/clock';
 import { AppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
-import { runOrThrow } from './host.ts';
+import { runOrThrow, shellLine } from './host.ts';
 import type { ClusterNode } from './host-facts.ts';
 import { apiPath, pveshArgv, type ApiPath } from './pvesh.ts';
 import { MADE_BY_US, onNode, templatePoolOf, type SetupContext } from './setup-context.ts';
@@ -36,7 +36,7 @@ export function buildTemplate(context: SetupContext, job: TemplateJob): Action[]
   const vm = apiPath`/nodes/${node.name}/qemu/${vmid}`;
   const path = (rest: string): ApiPath => `${vm}/${rest}` as ApiPath;
   const change = (argv: [string, ...string[]], run: Action['run'] = () => pvesh.change(argv)): Action => ({
-    line: argv.join(' '),
+    line: shown(argv),
     run,
   });
   const start = pveshArgv('create', path('status/start'));
@@ -62,6 +62,9 @@ export function buildTemplate(context: SetupContext, job: TemplateJob): Action[]
   ];
 }
 
+/** Without the options that are only for reading the answer. */
+const shown = (argv: readonly string[]): string => shellLine(argv.slice(0, -2));
+
 const imageFile = ({ verified: { image, checksum } }: TemplateJob): string =>
   `dc-agent-${image.system}-${checksum.slice(0, 12)}.img`;
 const seedFile = ({ name }: TemplateJob): string => `dc-agent-seed-${name}.iso`;
@@ -85,7 +88,7 @@ function fetchImage({ pvesh, plan }: SetupContext, job: TemplateJob): Action {
     return content.some(({ volid }) => volid === volume);
   };
   return {
-    line: argv.join(' '),
+    line: shown(argv),
     async run() {
       if (await isThere()) return;
       try {
@@ -163,7 +166,7 @@ function createVm(context: SetupContext, job: TemplateJob): Action {
       agent: 1,
     });
   return {
-    line: settings(`(the file of ${imageFile(job)})`).join(' '),
+    line: shown(settings(`/…/${imageFile(job)}`)),
     async run() {
       const argv = settings(await volumePath(context, job, imageFile(job)));
       await pvesh.change(argv);

@@ -6,7 +6,7 @@ import { systemRandom } from '../../lib/system-random.ts';
 import { diskName } from '../../pve-sim/cluster/volumes.ts';
 import { SimulatedGuests } from '../../pve-sim/guests/simulated-guests.ts';
 import type { PveSimulatorOptions } from '../../pve-sim/simulator-options.ts';
-import type { Question } from './answers.ts';
+import { QUESTIONS, type Question } from './answers.ts';
 import type { Host, HostCommand } from './host.ts';
 import { provisionOnce } from './provision-once.ts';
 import { TestSigner } from './testing/image-server.ts';
@@ -153,7 +153,7 @@ describe('running it again', () => {
   });
 
   it('shows in a dry run every command, and does none of them', async () => {
-    const made = await make();
+    const made = await make({ nodes: 2 });
     const before = clusterState(made);
     expect(await made.run({ isDryRun: true })).toBe(false);
     const planned = made.said.filter((line) => CHANGING.test(line));
@@ -227,6 +227,12 @@ describe('the questions', () => {
     } finally {
       await byFlags.dispose();
     }
+  });
+
+  it('stand in README as they are asked', () => {
+    const readme = readFileSync(new URL('../../../../README.md', import.meta.url), 'utf8');
+    const shown = [...readme.matchAll(/^◇ {2}(.*)$/gm)].map(([, message]) => message);
+    expect(shown).toEqual([...QUESTIONS.map(({ message }) => message), 'Setup token', 'Go on?']);
   });
 
   it('change nothing when the plan is declined', async () => {

@@ -209,7 +209,7 @@ async function partsOf(input: CommandInput, world: CommandWorld, host: Host): Pr
         world.print(`${paint('yellow', '+')} ${title}`);
         for (const line of lines) world.print(`    ${line}`);
       },
-      onAction: (title, line) => world.print(paint('dim', `  ${title}: ${line}`)),
+      onAction: (_title, line) => world.print(paint('dim', `    ${line}`)),
     },
   };
 }

@@ -10,13 +10,14 @@ import { verifyImage, type VerifiedImage } from './verify-image.ts';
 /** All of them. An image is looked up and verified once, whatever the number of nodes. */
 export function templateSteps(context: SetupContext): Step[] {
   const { plan, facts, images } = context;
+  const vmids = new Map<string, number>();
   const nodes = facts.nodes.filter(({ name }) => plan.nodes.includes(name));
   return plan.systems.flatMap((system) => {
     const image = images.find((each) => each.system === system);
     if (image === undefined) throw new AppError('COMMAND_USAGE', `There is no image of ${system}.`);
     let verified: Promise<VerifiedImage> | undefined;
     const verify = (): Promise<VerifiedImage> => (verified ??= verifyImage(image, context));
-    return nodes.map((node) => templateStep(context, { node, system, verify }));
+    return nodes.map((node) => templateStep(context, { node, system, verify, vmids }));
   });
 }
 
@@ -24,9 +25,11 @@ interface Wanted {
   readonly node: ClusterNode;
   readonly system: string;
   readonly verify: () => Promise<VerifiedImage>;
+  /** Which VMID each template is to have, by its node and name: those of a plan are not taken yet. */
+  readonly vmids: Map<string, number>;
 }
 
-function templateStep(context: SetupContext, { node, system, verify }: Wanted): Step {
+function templateStep(context: SetupContext, { node, system, verify, vmids }: Wanted): Step {
   const { plan, pvesh } = context;
   const name = templateNameOf(plan, system);
   return {
@@ -41,20 +44,24 @@ function templateStep(context: SetupContext, { node, system, verify }: Wanted): 
         return { detail: `it is there, VMID ${finished.vmid}`, actions: [] };
       }
       const halfMade = named.flatMap((guest) => removal(context, guest));
-      const vmid = freeVmid(guests, plan.templateVmid, plan.vmids);
+      const key = `${node.name}/${name}`;
+      vmids.delete(key);
+      const staying = guests.filter((guest) => !named.includes(guest));
+      const taken = new Set([...staying.map((guest) => guest.vmid), ...vmids.values()]);
+      const vmid = freeVmid(taken, plan.templateVmid, plan.vmids);
+      vmids.set(key, vmid);
       const job = { node, name, vmid, verified: await verify() };
       return { detail: 'it is not there', actions: [...halfMade, ...buildTemplate(context, job)] };
     },
   };
 }
 
-/** The next VMID that no guest has, and that is none of those for rentals. */
+/** The next VMID that is not taken, and that is none of those for rentals. */
 function freeVmid(
-  guests: readonly Guest[],
+  taken: ReadonlySet<number>,
   from: number,
   { first, last }: { first: number; last: number },
 ): number {
-  const taken = new Set(guests.map(({ vmid }) => vmid));
   let vmid = from;
   while (taken.has(vmid) || (vmid >= first && vmid <= last)) vmid += 1;
   return vmid;
