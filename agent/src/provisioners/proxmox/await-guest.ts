@@ -10,7 +10,7 @@ import { AppError, isAppError } from '@dc/shared/errors';
 import { readHostKey, type SshServerSeen } from '../../health/probe-ssh.ts';
 import type { GuestAccess } from './claim-store.ts';
 import type { GuestAgent, GuestPlace } from './guest-agent.ts';
-import { ipv4Number, type Network } from './proxmox-options.ts';
+import { contains, ipv4Number, type Network } from './ipv4.ts';
 import type { WaitPace } from './wait-pace.ts';
 
 /** How long others took from their start says when to look. */
@@ -26,6 +26,8 @@ export interface GuestWait {
   readonly sshPort: number;
   readonly networks: readonly Network[] | null;
   readonly timeoutMs: number;
+  /** The address that it was told to have; null: by DHCP. */
+  readonly address: string | null;
   /** The kernel's table of neighbours; `/proc/net/arp`. */
   readonly neighboursFile: string;
   /** Throws where the guest has what only another one may have. Clones that share a machine-id share an address. */
@@ -48,7 +50,7 @@ export async function awaitGuest(place: GuestPlace, mac: string, wait: GuestWait
     const lookedAtMs = clock.monotonic() - begun;
     const inside = await lookInside(place, mac, wait, seen);
     wait.assertOwn(inside);
-    const host = inside.host ?? (await neighbourOf(mac, wait));
+    const host = inside.host ?? (await neighbourOf(mac, wait)) ?? wait.address;
     if (host !== null) seen.address = host;
     const shown = host === null ? null : await shownHostKey(host, wait, seen);
     if (host !== null && shown !== null) {
@@ -156,7 +158,7 @@ function notReady(seen: Seen, timeoutMs: number): AppError {
 export function isGuestAddress(address: string, networks: readonly Network[] | null): boolean {
   if (!isIPv4(address)) return false;
   const number = ipv4Number(address);
-  if (networks !== null) return networks.some((each) => (number & each.mask) >>> 0 === each.address);
+  if (networks !== null) return networks.some((each) => contains(each, number));
   const [first = 0, second = 0] = address.split('.').map(Number);
   return first !== 0 && first !== 127 && first < 224 && !(first === 169 && second === 254);
 }

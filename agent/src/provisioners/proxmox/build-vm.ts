@@ -88,7 +88,7 @@ export async function configureVm(
 ): Promise<void> {
   const { node, vmid } = claim;
   const before = await cluster.config(node, vmid, signal);
-  const wanted = settingsFor(request, before, settings);
+  const wanted = settingsFor({ request, before, address: claim.address }, settings);
   await cluster.client.call('PUT', pvePath`/nodes/${node}/qemu/${vmid}/config`, wanted, signal);
   const after = await cluster.config(node, vmid, signal);
   const different = Object.entries(wanted).filter(([key, value]) => !isSame(key, after[key], value));
@@ -104,9 +104,12 @@ export async function configureVm(
 }
 
 function settingsFor(
-  { seal, spec }: CreateRequest,
-  before: VmConfig,
-  { user, bridge }: ProxmoxSettings,
+  {
+    request: { seal, spec },
+    before,
+    address,
+  }: { request: CreateRequest; before: VmConfig; address: string | null },
+  { user, bridge, addresses }: ProxmoxSettings,
 ): Record<string, string> {
   const tag = sealTag(seal);
   const net0 = before['net0'] ?? '';
@@ -119,7 +122,10 @@ function settingsFor(
     ciuser: user,
     // Proxmox wants the keys escaped once more inside of the form.
     sshkeys: encodeURIComponent(`${parseSshPublicKey(spec.sshPublicKey).line}\n`),
-    ipconfig0: 'ip=dhcp',
+    ipconfig0:
+      address === null || addresses === null
+        ? 'ip=dhcp'
+        : `ip=${address}/${addresses.bits},gw=${addresses.gateway}`,
     ...(bridge === null ? {} : { net0: net0.replace(/bridge=[^,]+/, `bridge=${bridge}`) }),
     ...(tag === null ? {} : { tags: tag }),
   };

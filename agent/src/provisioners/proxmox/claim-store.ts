@@ -1,15 +1,17 @@
 /**
- * The driver's own memory: which VMID was claimed for which contract, with the task that makes it, and how its guest is
- * reached. One SQLite file in the driver's folder; every change is on the disk before the call that it announces (I10).
+ * The driver's own memory: which VMID (and which static address) was claimed for which contract, with the task that makes
+ * it, and how its guest is reached. One SQLite file in the driver's folder; every change is on the disk before the call that it announces (I10).
  *
  * INVARIANT: a VMID is claimed once at a time, and not again within QUARANTINE_MS after it was given back: an id that
- * is still remembered somewhere must not come to mean another renter's VM.
+ * is still remembered somewhere must not come to mean another renter's VM. An address goes with its VMID: it is given
+ * back with it, which is when nothing is left there, and given again to others as late as possible.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from '@dc/shared/clock';
 import { AppError } from '@dc/shared/errors';
+import { ipv4Number, ipv4Text } from './ipv4.ts';
 
 const QUARANTINE_MS = 24 * 3_600_000;
 
@@ -36,6 +38,21 @@ export interface Claim {
   readonly upid: string | null;
   readonly phase: ClaimPhase;
   readonly access: GuestAccess | null;
+  /** The static address that it gets; null: by DHCP. */
+  readonly address: string | null;
+}
+
+/** What can be claimed. */
+export interface ClaimRanges {
+  readonly vmids: { readonly first: number; readonly last: number };
+  /** As 32-bit numbers; null where guests get theirs by DHCP. */
+  readonly addresses: { readonly first: number; readonly last: number } | null;
+}
+
+/** What somebody else has already. */
+export interface Taken {
+  readonly vmid: (vmid: number) => boolean;
+  readonly address: (address: string) => boolean;
 }
 
 interface Row {
@@ -46,6 +63,7 @@ interface Row {
   upid: string | null;
   phase: ClaimPhase;
   access: string | null;
+  address: string | null;
 }
 
 const SCHEMA = `
@@ -57,7 +75,12 @@ const SCHEMA = `
   CREATE UNIQUE INDEX IF NOT EXISTS claims_vmid ON claims (vmid) WHERE freed_at IS NULL;
   CREATE UNIQUE INDEX IF NOT EXISTS claims_contract ON claims (contract_id) WHERE freed_at IS NULL;
 `;
-const COLUMNS = 'vmid, contract_id, token, node, upid, phase, access';
+/** Came later: a file from before has claims without. */
+const ADDRESS = `
+  ALTER TABLE claims ADD COLUMN address TEXT;
+  CREATE UNIQUE INDEX claims_address ON claims (address) WHERE freed_at IS NULL;
+`;
+const COLUMNS = 'vmid, contract_id, token, node, upid, phase, access, address';
 
 export class ClaimStore {
   readonly #db: Database.Database;
@@ -75,6 +98,8 @@ export class ClaimStore {
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.exec(SCHEMA);
+    const columns = db.prepare<[], { name: string }>('PRAGMA table_info(claims)').all();
+    if (!columns.some(({ name }) => name === 'address')) db.transaction(() => db.exec(ADDRESS))();
     return new ClaimStore(db, clock);
   }
 
@@ -97,32 +122,30 @@ export class ClaimStore {
   }
 
   /**
-   * Claims the next VMID of the range for a contract: the one after the last that was claimed, and round again.
-   * `isTaken` knows what else is there. Throws PROVISIONER_EXHAUSTED where all are taken or in quarantine.
+   * Claims the next VMID for a contract, and the next address where there are static ones: each time the one after the
+   * last that was claimed, and round again. `taken` knows what else is there. Throws PROVISIONER_EXHAUSTED where all are
+   * taken or in quarantine.
    */
   claimNext(
-    range: { readonly first: number; readonly last: number },
+    { vmids, addresses }: ClaimRanges,
     wish: Pick<Claim, 'contractId' | 'token' | 'node'>,
-    isTaken: (vmid: number) => boolean,
+    taken: Taken,
   ): Claim {
-    const { first, last } = range;
     const kept = this.#keptVmids();
-    const latest = this.#db
-      .prepare<[number, number], { vmid: number }>(
-        'SELECT vmid FROM claims WHERE vmid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT 1',
-      )
-      .get(first, last);
-    const size = last - first + 1;
-    const start = latest === undefined ? 0 : latest.vmid - first + 1;
-    for (let step = 0; step < size; step++) {
-      const vmid = first + ((start + step) % size);
-      if (kept.has(vmid) || isTaken(vmid)) continue;
-      this.insert({ ...wish, vmid, upid: null, phase: 'cloning', access: null });
-      return { ...wish, vmid, upid: null, phase: 'cloning', access: null };
-    }
-    throw new AppError('PROVISIONER_EXHAUSTED', `No VMID from ${first} to ${last} is free.`, {
-      remedy: 'Give the driver a wider range: vmid_first and vmid_last.',
-    });
+    const vmid = nextOf(vmids, this.#lastVmid(vmids), (each) => kept.has(each) || taken.vmid(each));
+    if (vmid === null)
+      throw new AppError('PROVISIONER_EXHAUSTED', `No VMID from ${vmids.first} to ${vmids.last} is free.`, {
+        remedy: 'Give the driver a wider range: vmid_first and vmid_last.',
+      });
+    const address = addresses === null ? null : this.#nextAddress(addresses, taken);
+    const claim: Claim = { ...wish, vmid, upid: null, phase: 'cloning', access: null, address };
+    this.insert(claim);
+    return claim;
+  }
+
+  /** How many addresses could be claimed now, were nobody else there. */
+  freeAddresses({ first, last }: { readonly first: number; readonly last: number }): number {
+    return last - first + 1 - this.#heldAddresses().size;
   }
 
   /** How many VMIDs of the range could be claimed now, were nobody else there. */
@@ -133,10 +156,10 @@ export class ClaimStore {
 
   /** Takes up what was found at the backend and carries our seal. */
   insert(claim: Claim): void {
-    const { vmid, contractId, token, node, upid, phase, access } = claim;
+    const { vmid, contractId, token, node, upid, phase, access, address } = claim;
     this.#db
       .prepare(
-        `INSERT INTO claims (vmid, contract_id, token, node, upid, phase, access, claimed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO claims (vmid, contract_id, token, node, upid, phase, access, address, claimed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
         vmid,
@@ -146,6 +169,7 @@ export class ClaimStore {
         upid,
         phase,
         access === null ? null : JSON.stringify(access),
+        address,
         Math.round(this.#clock.now()),
       );
   }
@@ -168,6 +192,40 @@ export class ClaimStore {
   /** Gives a VMID back: its VM is gone, or never was. Idempotent. */
   free(vmid: number): void {
     this.#set(vmid, 'freed_at', Math.round(this.#clock.now()));
+  }
+
+  #nextAddress(range: { readonly first: number; readonly last: number }, taken: Taken): string {
+    const held = this.#heldAddresses();
+    const newest = this.#db
+      .prepare<[], { address: string }>(
+        'SELECT address FROM claims WHERE address IS NOT NULL ORDER BY rowid DESC LIMIT 1',
+      )
+      .get();
+    const last = newest === undefined ? null : ipv4Number(newest.address);
+    const number = nextOf(range, last, (each) => held.has(ipv4Text(each)) || taken.address(ipv4Text(each)));
+    if (number !== null) return ipv4Text(number);
+    const [first, end] = [ipv4Text(range.first), ipv4Text(range.last)];
+    throw new AppError('PROVISIONER_EXHAUSTED', `No address from ${first} to ${end} is free.`, {
+      remedy: 'Give the driver a wider range: addresses.first and addresses.last.',
+    });
+  }
+
+  #heldAddresses(): Set<string> {
+    const rows = this.#db
+      .prepare<[], { address: string }>(
+        'SELECT address FROM claims WHERE freed_at IS NULL AND address IS NOT NULL',
+      )
+      .all();
+    return new Set(rows.map(({ address }) => address));
+  }
+
+  #lastVmid({ first, last }: { readonly first: number; readonly last: number }): number | null {
+    const row = this.#db
+      .prepare<[number, number], { vmid: number }>(
+        'SELECT vmid FROM claims WHERE vmid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT 1',
+      )
+      .get(first, last);
+    return row?.vmid ?? null;
   }
 
   #keptVmids(): Set<number> {
@@ -194,7 +252,22 @@ export class ClaimStore {
   }
 }
 
-function toClaim({ vmid, contract_id: contractId, token, node, upid, phase, access }: Row): Claim {
+/** The first free one after `last`, and round again from the first; null where there is none. */
+function nextOf(
+  { first, last: end }: { readonly first: number; readonly last: number },
+  last: number | null,
+  isTaken: (number: number) => boolean,
+): number | null {
+  const size = end - first + 1;
+  const start = last === null || last < first || last > end ? 0 : last - first + 1;
+  for (let step = 0; step < size; step++) {
+    const number = first + ((start + step) % size);
+    if (!isTaken(number)) return number;
+  }
+  return null;
+}
+
+function toClaim({ vmid, contract_id: contractId, token, node, upid, phase, access, address }: Row): Claim {
   return {
     vmid,
     contractId,
@@ -203,5 +276,6 @@ function toClaim({ vmid, contract_id: contractId, token, node, upid, phase, acce
     upid,
     phase,
     access: access === null ? null : (JSON.parse(access) as GuestAccess),
+    address,
   };
 }

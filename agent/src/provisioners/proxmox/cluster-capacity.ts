@@ -10,7 +10,11 @@ const GIB = 1024 ** 3;
 export function capacityOf(
   resources: PveResources,
   settings: ProxmoxSettings,
-  { freeVmids, storages }: { freeVmids: number; storages: ReadonlySet<string> },
+  {
+    freeVmids,
+    freeAddresses,
+    storages,
+  }: { freeVmids: number; freeAddresses: number | null; storages: ReadonlySet<string> },
 ): FreeCapacity {
   const { vmids, capacity } = settings;
   const nodes = resources.nodes.filter(
@@ -27,6 +31,7 @@ export function capacityOf(
     diskGb: rooms.reduce((sum, { freeGb }) => sum + freeGb, 0),
     instances: Math.max(0, Math.min(limit, freeVmids)),
     storages: rooms,
+    ...(freeAddresses === null ? {} : { addresses: freeAddresses }),
   };
 }
 

@@ -8,10 +8,10 @@ import type { CreateRequest, Instance } from '../provisioner.ts';
 import { awaitGuest, macOf, type GuestWait } from './await-guest.ts';
 import { awaitTask, PveTaskFailure } from './await-task.ts';
 import { cloneVm, configureVm, pause, resizeDisk, switchPower, type BuildParts } from './build-vm.ts';
-import type { Claim, GuestAccess } from './claim-store.ts';
+import type { Claim, GuestAccess, Taken } from './claim-store.ts';
 import { placesFor } from './place-vm.ts';
 import { PveRefusal } from './pve-client.ts';
-import type { PveResources } from './pve-cluster.ts';
+import type { PveResources, PveVm, VmConfig } from './pve-cluster.ts';
 import { saysBusy } from './translate-refusal.ts';
 import { orUnavailable, type FoundVm, type VmFinder } from './vm-finder.ts';
 
@@ -24,7 +24,7 @@ export interface MakeParts extends Omit<BuildParts, 'runStage'> {
   readonly finder: VmFinder;
   readonly sealSecret: Uint8Array;
   /** How guests are waited for, but for the signal. */
-  readonly guestWait: Omit<GuestWait, 'signal' | 'assertOwn'>;
+  readonly guestWait: Omit<GuestWait, 'signal' | 'assertOwn' | 'address'>;
 }
 
 /** The parts of one making. */
@@ -95,6 +95,7 @@ async function takeUp(
     upid: null,
     phase: isSetUp ? 'ready' : 'cloning',
     access: null,
+    address: staticAddressOf(found.config),
   };
   store.insert(taken);
   return taken;
@@ -179,8 +180,10 @@ async function tryClone(
   const { contractId, token } = request;
   const claim =
     earlier ??
-    store.claimNext(settings.vmids, { contractId, token, node: placement.node }, (vmid) =>
-      resources.takenVmids.has(vmid),
+    store.claimNext(
+      settings,
+      { contractId, token, node: placement.node },
+      await takenBy(parts, resources, signal),
     );
   let outcome: 'ours' | 'taken';
   try {
@@ -194,6 +197,21 @@ async function tryClone(
     return store.ofVmid(claim.vmid);
   }
   return whoseIsIt(parts, { claim, request, isRetry: earlier !== null }, signal);
+}
+
+/** What others have. Addresses of VMs in our range that the store does not know (it was lost) are read from them. */
+async function takenBy(
+  { store, settings, cluster }: MakingParts,
+  { vms, takenVmids }: PveResources,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const addresses = new Set<string | null>();
+  const { first, last } = settings.vmids;
+  const isUnknown = ({ vmid }: PveVm): boolean =>
+    vmid >= first && vmid <= last && store.ofVmid(vmid) === null;
+  for (const { node, vmid } of settings.addresses === null ? [] : vms.filter(isUnknown))
+    addresses.add(staticAddressOf(await cluster.config(node, vmid, signal)));
+  return { vmid: (vmid) => takenVmids.has(vmid), address: (address) => addresses.has(address) };
 }
 
 /** The VMID was taken: by our own call whose answer was lost, or by somebody. Only the seal tells. */
@@ -250,7 +268,7 @@ async function finish(
 /** Waits for the guest and remembers how it is reached. Throws where another guest of ours has what must be its own. */
 export async function awaitLogin(
   { store, cluster, guestWait }: MakeParts,
-  { vmid, node, access: before }: Claim,
+  { vmid, node, address, access: before }: Claim,
   signal: AbortSignal,
 ): Promise<void> {
   const mac = macOf((await cluster.config(node, vmid, signal))['net0']);
@@ -266,7 +284,7 @@ export async function awaitLogin(
       });
     }
   };
-  const access = await awaitGuest({ node, vmid }, mac, { ...guestWait, signal, assertOwn });
+  const access = await awaitGuest({ node, vmid }, mac, { ...guestWait, signal, assertOwn, address });
   assertOwn(access);
   if (before !== null && before.hostKey !== access.hostKey)
     throw new AppError('PROVISIONER_FAILED', `The VM ${vmid} shows another SSH host key than before.`, {
@@ -284,6 +302,9 @@ function sharedWith(
   if (access.machineId !== null && access.machineId === other.machineId) return 'a machine-id';
   return null;
 }
+
+const staticAddressOf = (config: VmConfig): string | null =>
+  /(?:^|,)ip=([0-9.]+)\//.exec(config['ipconfig0'] ?? '')?.[1] ?? null;
 
 async function describe({ finder }: MakeParts, vmid: number, signal: AbortSignal): Promise<Instance> {
   const found = orUnavailable(await finder.find(vmid, signal));

@@ -111,7 +111,16 @@ function claimProbe(
   const { first, last } = settings.vmids;
   for (let vmid = last; vmid >= first; vmid--) {
     if (seen.resources?.takenVmids.has(vmid) === true) continue;
-    const claim: Claim = { vmid, contractId, token, node, upid: null, phase: 'cloning', access: null };
+    const claim: Claim = {
+      vmid,
+      contractId,
+      token,
+      node,
+      upid: null,
+      phase: 'cloning',
+      access: null,
+      address: null,
+    };
     store.insert(claim);
     return claim;
   }

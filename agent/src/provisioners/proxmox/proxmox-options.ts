@@ -2,10 +2,12 @@
 import { isIPv4 } from 'node:net';
 import { Type, type Static } from 'typebox';
 import type { FieldProblem } from '@dc/shared/errors';
+import { contains, ipv4Number, parseNetwork, type Network } from './ipv4.ts';
 
 const VMID_MAX = 999_999_999;
 const Vmid = (description: string) => Type.Integer({ minimum: 100, maximum: VMID_MAX, description });
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+const Ipv4 = Type.String({ pattern: '^[0-9]{1,3}([.][0-9]{1,3}){3}$' });
 /** 32 bytes in hex with colons, as `openssl x509 -fingerprint -sha256` prints them. */
 const FINGERPRINT = '^([0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}$';
 
@@ -78,6 +80,21 @@ export const ProxmoxOptionsSchema = Type.Object(
           'The networks that guests have their addresses in. Default: every address that is neither loopback nor link-local.',
       }),
     ),
+    addresses: Type.Optional(
+      Type.Object(
+        {
+          first: Ipv4,
+          last: Ipv4,
+          prefix: Type.Integer({ minimum: 8, maximum: 31 }),
+          gateway: Ipv4,
+        },
+        {
+          additionalProperties: false,
+          description:
+            'A range of addresses that is this agent’s own: guests get theirs from it. Default: by DHCP.',
+        },
+      ),
+    ),
     ready_timeout_s: Type.Optional(
       Type.Integer({
         minimum: 10,
@@ -112,10 +129,13 @@ export const ProxmoxOptionsSchema = Type.Object(
 
 export type ProxmoxOptions = Static<typeof ProxmoxOptionsSchema>;
 
-/** A network as an address and a mask, both as 32-bit numbers. */
-export interface Network {
-  readonly address: number;
-  readonly mask: number;
+/** Addresses that guests get from us. */
+export interface StaticAddresses {
+  /** 32-bit numbers. */
+  readonly first: number;
+  readonly last: number;
+  readonly bits: number;
+  readonly gateway: string;
 }
 
 /** The options with every gap filled. */
@@ -130,6 +150,7 @@ export interface ProxmoxSettings {
   readonly user: string;
   readonly sshPort: number;
   readonly networks: readonly Network[] | null;
+  readonly addresses: StaticAddresses | null;
   readonly readyTimeoutMs: number;
   readonly neighboursFile: string;
   readonly capacity: {
@@ -150,7 +171,41 @@ export function problemsOfProxmoxOptions(options: ProxmoxOptions): FieldProblem[
     add('/fingerprint', 'fingerprint or certificate_file must say which certificate is trusted');
   for (const [index, text] of (options.guest_networks ?? []).entries())
     if (parseNetwork(text) === null) add(`/guest_networks/${index}`, 'write it as 192.0.2.0/24');
+  return [...problems, ...problemsOfAddresses(options)];
+}
+
+/** A range lies in one network with its gateway, which is not in the range, and where guests are allowed to be. */
+function problemsOfAddresses({ addresses, guest_networks: networks = [] }: ProxmoxOptions): FieldProblem[] {
+  if (addresses === undefined) return [];
+  const problem = (key: string, detail: string): FieldProblem => ({ pointer: `/addresses/${key}`, detail });
+  const wrong = (['first', 'last', 'gateway'] as const).filter((key) => !isIPv4(addresses[key]));
+  if (wrong.length > 0) return wrong.map((key) => problem(key, 'this is no IPv4 address'));
+  const [first, last, gateway] = [addresses.first, addresses.last, addresses.gateway].map(ipv4Number) as [
+    number,
+    number,
+    number,
+  ];
+  const network = parseNetwork(`${addresses.first}/${addresses.prefix}`);
+  const allowed = networks.flatMap((text) => parseNetwork(text) ?? []);
+  const isAllowed = (number: number): boolean =>
+    allowed.length === 0 || allowed.some((each) => contains(each, number));
+  const problems: FieldProblem[] = [];
+  if (last < first) problems.push(problem('last', 'last is below first'));
+  if (network !== null && !contains(network, last))
+    problems.push(problem('last', `it is not in the network of first (/${addresses.prefix})`));
+  if (network !== null && !contains(network, gateway))
+    problems.push(problem('gateway', `it is not in the network of first (/${addresses.prefix})`));
+  if (gateway >= first && gateway <= last)
+    problems.push(problem('gateway', 'it lies in the range: a guest would get it'));
+  if (!isAllowed(first) || !isAllowed(last))
+    problems.push(problem('first', 'the range is not in guest_networks'));
   return problems;
+}
+
+function addressesOf({ addresses }: ProxmoxOptions): StaticAddresses | null {
+  if (addresses === undefined) return null;
+  const { first, last, prefix: bits, gateway } = addresses;
+  return { first: ipv4Number(first), last: ipv4Number(last), bits, gateway };
 }
 
 /** Fills the gaps of options without problems. */
@@ -170,6 +225,7 @@ export function proxmoxSettingsOf(options: ProxmoxOptions): ProxmoxSettings {
     user: options.user ?? 'renter',
     sshPort: options.ssh_port ?? 22,
     networks: options.guest_networks?.flatMap((text) => parseNetwork(text) ?? []) ?? null,
+    addresses: addressesOf(options),
     neighboursFile: options.neighbours_file ?? '/proc/net/arp',
     readyTimeoutMs: (options.ready_timeout_s ?? 300) * 1_000,
     capacity: {
@@ -179,18 +235,4 @@ export function proxmoxSettingsOf(options: ProxmoxOptions): ProxmoxSettings {
       diskReserveShare: (capacity.disk_reserve_percent ?? 15) / 100,
     },
   };
-}
-
-/** `192.0.2.0/24`; null where it is none. */
-export function parseNetwork(text: string): Network | null {
-  const [address = '', length = ''] = text.split('/');
-  const bits = Number(length);
-  if (!isIPv4(address) || !/^\d{1,2}$/.test(length) || bits > 32) return null;
-  const mask = bits === 0 ? 0 : (0xffff_ffff << (32 - bits)) >>> 0;
-  return { address: (ipv4Number(address) & mask) >>> 0, mask };
-}
-
-/** An IPv4 address as a 32-bit number. */
-export function ipv4Number(address: string): number {
-  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }

@@ -99,10 +99,12 @@ export class ProxmoxProvisioner implements Provisioner {
       if (templates === 0) return unhealthy('The token sees no template to clone.');
       const storages = await this.#storagesOf(resources, signal);
       const freeVmids = this.#freeVmids(resources);
+      const { addresses } = this.#settings;
+      const freeAddresses = addresses === null ? null : this.#store.freeAddresses(addresses);
       return {
         healthy: true,
         why: `${resources.nodes.length} nodes answer, ${templates} templates are there.`,
-        freeCapacity: capacityOf(resources, this.#settings, { freeVmids, storages }),
+        freeCapacity: capacityOf(resources, this.#settings, { freeVmids, freeAddresses, storages }),
       };
     } catch (error) {
       const translated = translateRefusal(error);
