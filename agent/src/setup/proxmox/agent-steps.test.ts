@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { renderUnit, serviceStep } from './agent-steps.ts';
+import { certificateStep } from './certificate-step.ts';
 import type { Host, HostCommand, HostResult } from './host.ts';
 import type { SetupContext, SetupPlan } from './setup-context.ts';
 import { runSteps } from './step.ts';
 import { replaceOptions } from './update-config.ts';
 
 const SHIPPED = readFileSync(new URL('../../../../systemd/dc-agent.service', import.meta.url), 'utf8');
+const SILENT = { onDone: () => undefined, onPlanned: () => undefined, onAction: () => undefined };
 const USUAL = { output: '/etc/dc-agent/dc-agent.toml', stateDir: '/var/lib/dc-agent' } as SetupPlan;
 
 describe('the unit', () => {
@@ -46,17 +48,16 @@ describe('the service', () => {
       program,
       unitDir: folder,
     });
-  const silent = { onDone: () => undefined, onPlanned: () => undefined, onAction: () => undefined };
 
   it('gets a user, its files, and runs; a second time there is nothing to do', async () => {
-    await runSteps([step()], silent);
+    await runSteps([step()], SILENT);
     expect(machine.changes.map((line) => line.split(' ')[0])).toEqual([
       ...['useradd', 'mkdir', 'chown', 'tee', 'systemctl', 'systemctl', 'systemctl'],
     ]);
     expect(machine.changes).toContain('systemctl restart dc-agent.service');
     expect(readFileSync(join(folder, 'dc-agent.service'), 'utf8')).toContain('User=dc-agent');
     machine.changes.splice(0);
-    await runSteps([step()], silent);
+    await runSteps([step()], SILENT);
     expect(machine.changes).toEqual([]);
   });
 
@@ -73,10 +74,38 @@ describe('the service', () => {
   });
 });
 
+describe('the certificate', () => {
+  it('is followed by a timer, and copied at once; a second time there is nothing to do', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dc-certificate-'));
+    try {
+      const machine = new FakeMachine();
+      const context = { here: machine, signal: new AbortController().signal } as unknown as SetupContext;
+      const copy = join(folder, 'pve.pem');
+      machine.onStart = () => writeFileSync(copy, 'the certificate');
+      await runSteps([certificateStep(context, folder, copy)], SILENT);
+      expect(machine.changes.map((line) => line.replaceAll(`${folder}/`, ''))).toEqual([
+        'tee dc-agent-certificate.service',
+        'tee dc-agent-certificate.timer',
+        'systemctl daemon-reload',
+        'systemctl enable --now dc-agent-certificate.timer',
+        'systemctl start dc-agent-certificate.service',
+      ]);
+      const unit = readFileSync(join(folder, 'dc-agent-certificate.service'), 'utf8');
+      expect(unit).toMatch(/pveproxy-ssl\.pem .*pve-ssl\.pem; do .* install -D -m 644/);
+      machine.changes.splice(0);
+      await runSteps([certificateStep(context, folder, copy)], SILENT);
+      expect(machine.changes).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
 /** A machine with systemd, as far as the step looks at it. */
 class FakeMachine implements Host {
   readonly changes: string[] = [];
   uid = '0';
+  onStart = (): void => undefined;
   #isOurs = false;
   #isActive = false;
 
@@ -91,7 +120,8 @@ class FakeMachine implements Host {
     this.changes.push(line);
     if (argv[0] === 'chown') this.#isOurs = true;
     if (argv[0] === 'tee') writeFileSync(argv[1] ?? '', input ?? '');
-    if (argv[1] === 'restart') this.#isActive = true;
+    if (argv[1] === 'restart' || argv[1] === 'enable') this.#isActive = true;
+    if (argv[1] === 'start') this.onStart();
     return say(0);
   }
 }

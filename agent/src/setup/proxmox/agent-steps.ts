@@ -34,10 +34,14 @@ export function vmidStep({ plan, pvesh }: SetupContext): Step {
 /** The driver's options as they go into the configuration. */
 export async function optionsOf({ plan, facts, pvesh }: SetupContext): Promise<ProxmoxOptions> {
   const local = facts.nodes.find(({ isLocal }) => isLocal)?.name ?? '';
+  const pin =
+    plan.certificateFile === null
+      ? { fingerprint: await readFingerprint(pvesh, local) }
+      : { certificate_file: plan.certificateFile };
   return {
     url: plan.apiUrl,
     token_file: tokenFileOf(plan),
-    fingerprint: await readFingerprint(pvesh, local),
+    ...pin,
     pool: plan.pool,
     vmid_first: plan.vmids.first,
     vmid_last: plan.vmids.last,

@@ -86,6 +86,7 @@ export interface Guest {
   readonly node: string;
   readonly pool: string | null;
   readonly isTemplate: boolean;
+  readonly isContainer: boolean;
 }
 
 /** Reads everything. SETUP_HOST_UNSUITABLE where the version is none that we know, or the cluster has no quorum. */
@@ -152,10 +153,19 @@ async function readNode(pvesh: Pvesh, node: string): Promise<NodeFacts> {
 /** Every guest of the cluster. */
 export async function readGuests(pvesh: Pvesh): Promise<Guest[]> {
   const all = read(GuestSchema, await pvesh.get(apiPath`/cluster/resources`, { type: 'vm' }));
-  return all.flatMap(({ vmid, name, node, pool, template }) =>
+  return all.flatMap(({ vmid, name, node, pool, template, type }) =>
     vmid === undefined || node === undefined
       ? []
-      : [{ vmid, node, name: name ?? '', pool: pool ?? null, isTemplate: template === 1 }],
+      : [
+          {
+            vmid,
+            node,
+            name: name ?? '',
+            pool: pool ?? null,
+            isTemplate: template === 1,
+            isContainer: type === 'lxc',
+          },
+        ],
   );
 }
 

@@ -25,7 +25,10 @@ export class LocalHost implements Host {
     } catch (error) {
       if (!isAppError(error, 'COMMAND_FAILED')) throw error;
       throw new AppError('SETUP_HOST_UNSUITABLE', `${file}: ${error.message}`, {
-        remedy: `Look whether ${file} is installed and can be run.`,
+        remedy:
+          file === 'pvesh'
+            ? 'Run this as root on a Proxmox VE host, or name one: --host root@HOST.'
+            : `Look whether ${file} is installed and can be run.`,
         cause: error,
       });
     }

@@ -113,6 +113,21 @@ describe('a template', () => {
   });
 });
 
+describe('where the agent runs on the host', () => {
+  it('the certificate itself is pinned, by its copy, and followed', async () => {
+    const made = await make();
+    const certificateFile = `${made.folder}/pve.pem`;
+    writeFileSync(certificateFile, made.simulator.certPem);
+    await made.run({ settings: { ...made.settings, certificateFile } });
+    expect(made.config).toContain(`\ncertificate_file = "${certificateFile}"\n`);
+    expect(made.config).toContain('\n# fingerprint =\n');
+    made.simulator.control.renewCertificate();
+    writeFileSync(certificateFile, made.simulator.certPem);
+    const ports = { clock: systemClock, random: systemRandom, onStage: () => undefined };
+    await expect(provisionOnce(made.output, ports)).resolves.toBeUndefined();
+  });
+});
+
 describe('running it again', () => {
   it('changes nothing when everything is done', async () => {
     const made = await make();

@@ -9,6 +9,7 @@ import { accessSteps } from './access-steps.ts';
 import { registerStep, serviceStep, vmidStep, type ServicePlace } from './agent-steps.ts';
 import { parseVmids, type KnownAnswers } from './answers.ts';
 import { diagnosisStep } from './diagnosis-step.ts';
+import { certificateStep } from './certificate-step.ts';
 import { askAnswers, type Asker } from './ask-answers.ts';
 import { readHostFacts } from './host-facts.ts';
 import { Pvesh } from './pvesh.ts';
@@ -103,6 +104,9 @@ const stepsOf = (
   readToken: () => Promise<string>,
 ): Step[] => [
   vmidStep(context),
+  ...(service === null || context.plan.certificateFile === null
+    ? []
+    : [certificateStep(context, service.unitDir)]),
   ...accessSteps(context),
   ...templateSteps(context),
   diagnosisStep(context, readToken),

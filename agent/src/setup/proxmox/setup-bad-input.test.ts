@@ -4,6 +4,7 @@ import { isAppError } from '@dc/shared/errors';
 import type { PveSimulatorOptions } from '../../pve-sim/simulator-options.ts';
 import { systemClock } from '../../lib/system-clock.ts';
 import type { KnownAnswers } from './answers.ts';
+import { LocalHost } from './local-host.ts';
 import { TestSigner } from './testing/image-server.ts';
 import { ProxmoxSetup } from './testing/proxmox-setup.ts';
 
@@ -46,10 +47,11 @@ describe('the host', () => {
 
   it('that is none of Proxmox says so', async () => {
     await make();
-    const failure: unknown = await made
-      .run({}, { host: { run: () => Promise.reject(new Error('spawn pvesh ENOENT')) } })
-      .catch((error: unknown) => error);
-    expect(String(failure)).toContain('pvesh');
+    const host = new LocalHost({ PATH: made.folder }, systemClock);
+    await expect(made.run({}, { host })).rejects.toMatchObject({
+      code: 'SETUP_HOST_UNSUITABLE',
+      remedy: expect.stringContaining('--host root@HOST') as string,
+    });
   });
 
   it('whose API shows another certificate than the host has stops everything', async () => {

@@ -26,6 +26,8 @@ export interface SetupPlan {
   readonly apiUrl: string;
   readonly guestNetworks: readonly string[];
   readonly guestSshPort: number | null;
+  /** A copy of the API's certificate that follows its renewals; null: its fingerprint of today is pinned. */
+  readonly certificateFile: string | null;
   readonly output: string;
   readonly keyDir: string;
   readonly stateDir: string;

@@ -12,6 +12,7 @@ import {
 } from '../../lib/command.ts';
 import { EXIT } from '../../lib/exit-code.ts';
 import { painter } from '../../lib/render-table.ts';
+import { CERTIFICATE_FILE } from './certificate-step.ts';
 import type { KnownAnswers } from './answers.ts';
 import type { Host } from './host.ts';
 import type { CloudImage } from './image-catalogue.ts';
@@ -144,6 +145,13 @@ function settingsOf(input: CommandInput, apiUrl: string): SetupSettings {
     guestSshPort: sshPort === null ? null : Number(named(input, 'guestSshPort', /^[0-9]{1,5}$/)),
     guestNetworks: (textOption(input, 'guestNetworks') ?? '').split(',').filter((each) => each !== ''),
     label: textOption(input, 'label'),
+    // Only root on the host itself can have it followed.
+    certificateFile:
+      (textOption(input, 'host') ?? 'local') === 'local' &&
+      wants(input, 'service') &&
+      process.getuid?.() === 0
+        ? CERTIFICATE_FILE
+        : null,
     apiUrl,
   };
 }

@@ -68,8 +68,9 @@ function freeVmid(
 }
 
 /** SETUP_NAME_TAKEN for a guest that has the template's name and was made by somebody else. It is left alone. */
-async function assertOurs({ pvesh }: SetupContext, { node, vmid, name }: Guest): Promise<void> {
-  const config = (await pvesh.get(apiPath`/nodes/${node}/qemu/${vmid}/config`)) as { description?: unknown };
+async function assertOurs({ pvesh }: SetupContext, { node, vmid, name, isContainer }: Guest): Promise<void> {
+  const path = apiPath`/nodes/${node}/qemu/${vmid}/config`;
+  const config = (isContainer ? {} : await pvesh.get(path)) as { description?: unknown };
   if (typeof config.description === 'string' && config.description.includes(MADE_BY_US)) return;
   throw new AppError(
     'SETUP_NAME_TAKEN',

@@ -68,6 +68,7 @@ export class ProxmoxSetup {
       apiUrl: this.simulator.url,
       guestNetworks: ['127.64.0.0/10'],
       guestSshPort: GUEST_SSH_PORT,
+      certificateFile: null,
       output: this.output,
       keyDir: join(this.folder, 'etc', 'keys'),
       stateDir: join(this.folder, 'state'),
