@@ -36,7 +36,7 @@ export interface SimulationResult {
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** How many contracts are wanted in a whole run. */
-const [RENTALS_MIN, RENTALS_MAX] = [50, 100];
+const [RENTALS_MIN, RENTALS_MAX] = [30, 60];
 /** How long it may take until everything has come to rest, beside the hours that were paid for. */
 const REST_MS_MAX = 25 * MINUTE_MS;
 const LEAPS_MAX = 8;
