@@ -49,6 +49,7 @@ export async function optionsOf({ plan, facts, pvesh }: SetupContext): Promise<P
     templates: Object.fromEntries(plan.systems.map((system) => [system, templateNameOf(plan, system)])),
     storage: plan.storage,
     bridge: plan.bridge,
+    ...(plan.addresses === null ? {} : { addresses: plan.addresses }),
     ...(plan.guestSshPort === null ? {} : { ssh_port: plan.guestSshPort }),
     ...(plan.guestNetworks.length === 0 ? {} : { guest_networks: [...plan.guestNetworks] }),
   };

@@ -2,7 +2,9 @@
  * What set-up has to know. An answer comes from a flag, from an earlier run, from a question, or is the only one that
  * is possible; each is checked against what the host says, whoever gave it. Answers are texts, lists with commas.
  */
+import { isIPv4 } from 'node:net';
 import { AppError } from '@dc/shared/errors';
+import { problemsOfProxmoxOptions } from '../../provisioners/proxmox/proxmox-options.ts';
 import type { CloudImage } from './image-catalogue.ts';
 import type { HostFacts } from './host-facts.ts';
 
@@ -30,13 +32,21 @@ export interface Question {
   problem(value: string, facts: SetupFacts, known: KnownAnswers): string | undefined;
 }
 
-export type AnswerId = 'nodes' | 'storage' | 'bridge' | 'systems' | 'vmids' | 'coordinator';
+export type AnswerId = 'nodes' | 'storage' | 'bridge' | 'addresses' | 'systems' | 'vmids' | 'coordinator';
 export type KnownAnswers = Partial<Record<AnswerId, string>>;
 
 /** Room for an image and its disk, several times over. */
 const STORAGE_BYTES_MIN = 20 * 1024 ** 3;
 /** Kinds on which a clone is made in a second, whatever the format of the disk. They are offered first. */
 const LINKING = new Set(['lvmthin', 'zfspool', 'rbd']);
+/** For the driver's own look at the range. */
+const DRAFT = {
+  url: 'https://127.0.0.1:8006',
+  token_file: '-',
+  certificate_file: '-',
+  vmid_first: 100,
+  vmid_last: 100,
+};
 const VMIDS_PRESET = '20000-29999';
 const VMIDS_MIN = 10;
 
@@ -48,6 +58,24 @@ export function parseVmids(text: string): { first: number; last: number } | null
   if (match === null) return null;
   const [first, last] = [Number(match[1]), Number(match[2])];
   return first >= 100 && last - first + 1 >= VMIDS_MIN ? { first, last } : null;
+}
+
+/** A range of addresses with its network and gateway. */
+export interface AddressRange {
+  readonly first: string;
+  readonly last: string;
+  readonly prefix: number;
+  readonly gateway: string;
+}
+
+/** `192.0.2.10-192.0.2.99/24,192.0.2.1`; null for `dhcp`, undefined where it is neither. */
+export function parseAddresses(text: string): AddressRange | null | undefined {
+  if (text.trim() === 'dhcp') return null;
+  const match = /^\s*([0-9.]+)\s*-\s*([0-9.]+)\/(\d{1,2})\s*,\s*([0-9.]+)\s*$/.exec(text);
+  const [, first = '', last = '', prefix = '', gateway = ''] = match ?? [];
+  const range = { first, last, prefix: Number(prefix), gateway };
+  const isRange = [first, last, gateway].every(isIPv4) && range.prefix >= 8 && range.prefix <= 31;
+  return isRange ? range : undefined;
 }
 
 const gib = (bytes: number): string => `${Math.floor(bytes / 1024 ** 3).toLocaleString('en')} GiB free`;
@@ -146,11 +174,27 @@ export const QUESTIONS: readonly Question[] = [
   },
   {
     id: 'bridge',
-    message: 'Which bridge are they on? It needs DHCP, and a way to the internet.',
+    message: 'Which bridge are they on? It needs a way to the internet.',
     kind: 'one',
     choices: bridgeChoices,
     preset: (facts, known) => only(bridgeChoices(facts, known)),
     problem: (value, facts, known) => notAmong(value, bridgeChoices(facts, known), 'bridge'),
+  },
+  {
+    id: 'addresses',
+    message: 'Where do their addresses come from? dhcp, or a range of yours: FIRST-LAST/PREFIX,GATEWAY',
+    kind: 'text',
+    choices: none,
+    preset: () => 'dhcp',
+    problem(value) {
+      const addresses = parseAddresses(value);
+      if (addresses === undefined) return 'write dhcp, or a range as 192.0.2.10-192.0.2.99/24,192.0.2.1';
+      if (addresses === null) return undefined;
+      const [problem] = problemsOfProxmoxOptions({ ...DRAFT, addresses });
+      return problem === undefined
+        ? undefined
+        : `the ${problem.pointer.split('/').at(-1) ?? ''}: ${problem.detail}`;
+    },
   },
   {
     id: 'systems',

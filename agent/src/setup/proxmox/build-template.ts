@@ -11,7 +11,7 @@ import type { ClusterNode } from './host-facts.ts';
 import { apiPath, pveshArgv, type ApiPath } from './pvesh.ts';
 import { MADE_BY_US, onNode, templatePoolOf, type SetupContext } from './setup-context.ts';
 import type { Action } from './step.ts';
-import { CLEAN_SCRIPT, LEFT_SCRIPT, metaData, userData } from './template-seed.ts';
+import { CLEAN_SCRIPT, LEFT_SCRIPT, metaData, networkConfig, userData } from './template-seed.ts';
 import type { VerifiedImage } from './verify-image.ts';
 
 /** Package mirrors are slow, and so are hosts without KVM. */
@@ -121,10 +121,27 @@ function makeSeed(context: SetupContext, job: TemplateJob): Action {
       await run(['tee', `${folder}/user-data`], userData(job.verified.image));
       await run(['tee', `${folder}/meta-data`], metaData(job.name));
       const files = [`${folder}/user-data`, `${folder}/meta-data`];
+      const { addresses } = context.plan;
+      if (addresses !== null) {
+        files.push(`${folder}/network-config`);
+        await run(
+          ['tee', `${folder}/network-config`],
+          networkConfig(addresses, await nameserverOf(context, job)),
+        );
+      }
       await run(['genisoimage', '-quiet', '-output', iso, '-volid', 'cidata', '-joliet', '-rock', ...files]);
       await run(['rm', '-r', folder]);
     },
   };
+}
+
+/** The name server of the node, which Proxmox VE hands on to guests too. */
+async function nameserverOf({ pvesh }: SetupContext, { node }: TemplateJob): Promise<string> {
+  const { dns1 } = (await pvesh.get(apiPath`/nodes/${node.name}/dns`)) as { dns1?: unknown };
+  if (typeof dns1 === 'string') return dns1;
+  throw new AppError('SETUP_HOST_UNSUITABLE', `${node.name} has no name server.`, {
+    remedy: 'Set one: pvesh set /nodes/NODE/dns --search DOMAIN --dns1 ADDRESS.',
+  });
 }
 
 /** Where a file of the image storage lies on the node. */
@@ -231,7 +248,7 @@ async function awaitFirstBoot(context: SetupContext, job: TemplateJob): Promise<
           ? `cloud-init did not end in VM ${job.vmid}.`
           : `No guest agent came up in VM ${job.vmid}: it could not install it, or it has no network.`,
         {
-          remedy: `Has ${context.plan.bridge} DHCP, and a way to the internet? See its console: qm terminal ${job.vmid}.`,
+          remedy: `Does ${context.plan.bridge} lead to the internet, and give addresses? See its console: qm terminal ${job.vmid}.`,
         },
       ),
   });

@@ -128,6 +128,23 @@ describe('where the agent runs on the host', () => {
   });
 });
 
+describe('a range of addresses', () => {
+  it('goes into the configuration, and into the seed of a first boot, which has no DHCP either', async () => {
+    const made = await make();
+    const addresses = '127.64.9.10-127.64.9.20/10,127.64.0.1';
+    await made.run({ flags: made.flags({ addresses }) });
+    expect(made.config).toContain(
+      '\naddresses = { "first" = "127.64.9.10", "last" = "127.64.9.20", "prefix" = 10, "gateway" = "127.64.0.1" }\n',
+    );
+    const [seed = ''] = [...made.host.written].flatMap(([file, text]) =>
+      file.endsWith('network-config') ? [text] : [],
+    );
+    expect(seed).toContain('addresses: [127.64.9.20/10]\n    routes: [{to: 0.0.0.0/0, via: 127.64.0.1}]');
+    const ports = { clock: systemClock, random: systemRandom, onStage: () => undefined };
+    await expect(provisionOnce(made.output, ports)).resolves.toBeUndefined();
+  });
+});
+
 describe('running it again', () => {
   it('changes nothing when everything is done', async () => {
     const made = await make();
@@ -229,9 +246,9 @@ describe('the questions', () => {
       };
       const done = await made.run({ flags: {} }, { asker }).catch((error: unknown) => String(error));
       if (done === true) break;
-      expect([done, left < 7]).toEqual(['Error: killed', true]);
+      expect([done, left < 8]).toEqual(['Error: killed', true]);
     }
-    expect(asked).toEqual(['nodes', 'storage', 'bridge', 'systems', 'vmids', 'coordinator']);
+    expect(asked).toEqual(['nodes', 'storage', 'bridge', 'addresses', 'systems', 'vmids', 'coordinator']);
     const byQuestions = made.config;
 
     const byFlags = await ProxmoxSetup.make(signer, { nodes: 2 });

@@ -7,7 +7,7 @@ import { AppError } from '@dc/shared/errors';
 import { parseSetupToken } from '@dc/shared/delegation/setup-token';
 import { accessSteps } from './access-steps.ts';
 import { registerStep, serviceStep, vmidStep, type ServicePlace } from './agent-steps.ts';
-import { parseVmids, type KnownAnswers } from './answers.ts';
+import { parseAddresses, parseVmids, type KnownAnswers } from './answers.ts';
 import { diagnosisStep } from './diagnosis-step.ts';
 import { certificateStep } from './certificate-step.ts';
 import { askAnswers, type Asker } from './ask-answers.ts';
@@ -21,7 +21,7 @@ import { templateSteps } from './template-steps.ts';
 /** What is only ever said by flags. */
 export type SetupSettings = Omit<
   SetupPlan,
-  'nodes' | 'storage' | 'bridge' | 'systems' | 'vmids' | 'coordinatorUrl'
+  'nodes' | 'storage' | 'bridge' | 'addresses' | 'systems' | 'vmids' | 'coordinatorUrl'
 >;
 
 export interface SetupRequest {
@@ -83,6 +83,7 @@ function planOf(settings: SetupSettings, answers: Required<KnownAnswers>): Setup
     nodes: answers.nodes.split(','),
     storage: answers.storage,
     bridge: answers.bridge,
+    addresses: parseAddresses(answers.addresses) ?? null,
     systems: answers.systems.split(','),
     coordinatorUrl: answers.coordinator,
   };

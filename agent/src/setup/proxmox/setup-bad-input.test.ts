@@ -86,8 +86,14 @@ describe('an answer', () => {
     ['node', { nodes: 'pve1,pve7' }, /--nodes pve1,pve7: there is no node that is online pve7/],
     ['operating system', { systems: 'windows' }, /--systems windows/],
     ['range of VMIDs', { vmids: '100' }, /--vmids 100: write two VMIDs/],
+    [
+      'gateway, inside of the range,',
+      { addresses: '192.0.2.1-192.0.2.9/24,192.0.2.5' },
+      /--addresses .*gateway/,
+    ],
+    ['range of addresses', { addresses: '192.0.2.1' }, /--addresses 192\.0\.2\.1: write dhcp/],
     ['address', { coordinator: 'somewhere' }, /--coordinator somewhere: write an address/],
-  ])('that names an unknown %s is refused before anything is changed', async (_what, flags, expected) => {
+  ])('with a wrong %s is refused before anything is changed', async (_what, flags, expected) => {
     const small = { storage: 'small', type: 'lvmthin', totalBytes: 10 * 1024 ** 3 } as const;
     await make({
       storages: [{ storage: 'local', type: 'dir' }, { storage: 'local-lvm', type: 'lvmthin' }, small],

@@ -1,6 +1,7 @@
 /** What the steps of set-up work with. */
 import type { Clock } from '@dc/shared/clock';
 import type { Random } from '@dc/shared/random';
+import type { AddressRange } from './answers.ts';
 import type { CloudImage } from './image-catalogue.ts';
 import type { Host } from './host.ts';
 import type { ClusterNode, HostFacts } from './host-facts.ts';
@@ -15,6 +16,8 @@ export interface SetupPlan {
   readonly nodes: readonly string[];
   readonly storage: string;
   readonly bridge: string;
+  /** Null: by DHCP. */
+  readonly addresses: AddressRange | null;
   readonly systems: readonly string[];
   readonly vmids: { readonly first: number; readonly last: number };
   readonly coordinatorUrl: string;

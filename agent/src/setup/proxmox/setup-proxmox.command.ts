@@ -41,6 +41,7 @@ export const setupProxmoxCommand: Command = {
     { flags: '--nodes <list>', description: 'the nodes that may hold instances, with commas' },
     { flags: '--storage <id>', description: 'the storage of their disks' },
     { flags: '--bridge <name>', description: 'the bridge that they are on' },
+    { flags: '--addresses <range>', description: 'dhcp, or a range of yours: FIRST-LAST/PREFIX,GATEWAY' },
     {
       flags: '--systems <list>',
       description: 'the operating systems: debian-12, debian-13, ubuntu-22.04, ubuntu-24.04, rocky-9',
@@ -121,7 +122,7 @@ export const setupProxmoxCommand: Command = {
 const wants = ({ options }: CommandInput, name: string): boolean => options[name] !== false;
 
 function flagsOf(input: CommandInput): KnownAnswers {
-  const names = ['nodes', 'storage', 'bridge', 'systems', 'vmids', 'coordinator'] as const;
+  const names = ['nodes', 'storage', 'bridge', 'addresses', 'systems', 'vmids', 'coordinator'] as const;
   return Object.fromEntries(
     names.flatMap((name) => {
       const value = textOption(input, name);

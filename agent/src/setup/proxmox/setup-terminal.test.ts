@@ -49,6 +49,7 @@ const dialogue = (): [question: string, keys: string][] => [
   ['Which nodes may hold', ENTER],
   ['Which storage', ENTER],
   ['Which bridge', ENTER],
+  ['Where do their addresses', ENTER],
   ['Which operating systems', ENTER],
   ['Which VMIDs', ENTER],
   ['coordinator’s address?', `${made.coordinator.url}${ENTER}`],
@@ -64,7 +65,7 @@ describe('the wizard on a terminal', () => {
       for (let answered = 0; answered < dialogue().length; answered++) {
         const terminal = new TerminalSession(places(), env);
         // What is not kept is asked again: the token, and whether to go on.
-        const questions = dialogue().slice(Math.min(answered, 6), answered + 1);
+        const questions = dialogue().slice(Math.min(answered, 7), answered + 1);
         for (const [index, [question, keys]] of questions.entries()) {
           await terminal.sees(question);
           if (index < questions.length - 1) terminal.types(keys);

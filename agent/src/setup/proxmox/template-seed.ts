@@ -1,4 +1,5 @@
 /** What a template's first boot is told, and what is cleaned away before it becomes a template. Pure. */
+import type { AddressRange } from './answers.ts';
 import type { CloudImage } from './image-catalogue.ts';
 
 /** cloud-init's user-data: the guest agent and nobody who could log in. */
@@ -15,6 +16,19 @@ export function userData({ commands }: CloudImage): string {
     '',
   ].join('\n');
 }
+
+/** cloud-init's network-config where nobody gives addresses; the range's last one is the last that a renter would get. */
+export const networkConfig = ({ last, prefix, gateway }: AddressRange, nameserver: string): string =>
+  [
+    'version: 2',
+    'ethernets:',
+    '  all:',
+    '    match: {name: "e*"}',
+    `    addresses: [${last}/${prefix}]`,
+    '    routes: [{to: 0.0.0.0/0, via: ' + gateway + '}]',
+    `    nameservers: {addresses: [${nameserver}]}`,
+    '',
+  ].join('\n');
 
 /** cloud-init's meta-data: an instance of its own, so that clones are other ones. */
 export const metaData = (name: string): string => `instance-id: ${name}-build\nlocal-hostname: template\n`;

@@ -82,6 +82,7 @@ export class ProxmoxSetup {
       nodes: [...this.simulator.control.cluster.nodes.keys()].join(','),
       storage: 'local-lvm',
       bridge: 'vmbr0',
+      addresses: 'dhcp',
       systems: 'debian-12',
       vmids: '20000-20099',
       coordinator: this.coordinator.url,
