@@ -8,7 +8,6 @@ import type { OpenOptions } from './open-journal.ts';
 import type {
   AskedRelease,
   ChainPlace,
-  ContractView,
   Journal,
   JournalInstance,
   JournalOrder,
@@ -59,32 +58,58 @@ export class SqliteJournal extends SqliteReader implements Journal {
     return result;
   }
 
-  override contract(contractId: string): ContractView | null {
+  protected override ordersOf(contractId: string): readonly JournalOrder[] {
+    return (this.#memory.of(contractId).orders ??= super.ordersOf(contractId));
+  }
+
+  protected override sagasOf(contractId: string): readonly SagaView[] {
     const known = this.#memory.of(contractId);
-    if (known.view !== undefined) return known.view;
-    const view = super.contract(contractId);
-    for (const { sagaId } of view?.sagas ?? []) this.#memory.learnSaga(sagaId, contractId);
-    known.view = view;
-    return view;
+    if (known.sagas !== undefined) return known.sagas;
+    const sagas = super.sagasOf(contractId);
+    for (const { sagaId } of sagas) this.#memory.learnSaga(sagaId, contractId);
+    return (known.sagas = sagas);
+  }
+
+  protected override instanceOf(contractId: string): JournalInstance | null {
+    const known = this.#memory.of(contractId);
+    return known.instance === undefined ? (known.instance = super.instanceOf(contractId)) : known.instance;
+  }
+
+  protected override pausedAtOf(contractId: string): number | null {
+    const known = this.#memory.of(contractId);
+    return known.pausedAt === undefined ? (known.pausedAt = super.pausedAtOf(contractId)) : known.pausedAt;
+  }
+
+  override lease(contractId: string): Lease | null {
+    const known = this.#memory.of(contractId);
+    return known.lease === undefined ? (known.lease = super.lease(contractId)) : known.lease;
   }
 
   override saga(sagaId: string): SagaView | null {
     const contractId = this.#memory.contractOf(sagaId);
-    const view = contractId === undefined ? undefined : this.#memory.of(contractId).view;
-    return view?.sagas.find((saga) => saga.sagaId === sagaId) ?? super.saga(sagaId);
-  }
-
-  override lease(contractId: string): Lease | null {
-    const { view } = this.#memory.of(contractId);
-    return view?.lease ?? super.lease(contractId);
+    const sagas = contractId === undefined ? [] : this.sagasOf(contractId);
+    const known = sagas.find((saga) => saga.sagaId === sagaId);
+    if (known !== undefined) return known;
+    const saga = super.saga(sagaId);
+    if (saga !== null) this.#memory.learnSaga(sagaId, saga.contractId);
+    return saga;
   }
 
   override isLeaseNeeded(lease: Pick<Lease, 'contractId' | 'epoch'>): boolean {
     const known = this.#memory.of(lease.contractId);
-    if (known.lease?.epoch === lease.epoch) return known.lease.isNeeded;
+    if (known.needed?.epoch === lease.epoch) return known.needed.isNeeded;
     const isNeeded = super.isLeaseNeeded(lease);
-    known.lease = { epoch: lease.epoch, isNeeded };
+    known.needed = { epoch: lease.epoch, isNeeded };
     return isNeeded;
+  }
+
+  override fact(name: string): string | null {
+    const { facts } = this.#memory;
+    const known = facts.get(name);
+    if (known !== undefined) return known;
+    const value = super.fact(name);
+    facts.set(name, value);
+    return value;
   }
 
   override close(): void {
@@ -104,7 +129,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   saveOrder(order: Omit<JournalOrder, 'returned'>): boolean {
-    this.#memory.forget(order.contractId);
+    this.#memory.forget(order.contractId, 'orders', 'needed');
     return this.#run(
       `INSERT INTO orders (order_id, contract_id, kind, epoch, expires_at, received_at, compact)
        VALUES (:orderId, :contractId, :kind, :epoch, :expiresAt, :receivedAt, :compact) ON CONFLICT DO NOTHING`,
@@ -135,7 +160,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   saveLease(lease: Lease): boolean {
-    this.#memory.forget(lease.contractId);
+    this.#memory.forget(lease.contractId, 'lease', 'needed');
     return this.#run(
       `INSERT INTO leases (contract_id, order_id, epoch, granted_at, expires_at, lost)
        VALUES (:contractId, :orderId, :epoch, :grantedAt, :expiresAt, :lost)
@@ -147,7 +172,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   createSaga(saga: Omit<SagaView, 'finished' | 'events'>): void {
-    this.#memory.forget(saga.contractId);
+    this.#memory.forget(saga.contractId, 'sagas');
     this.#memory.learnSaga(saga.sagaId, saga.contractId);
     this.#run(
       `INSERT INTO sagas (saga_id, contract_id, name, version, order_id, input, created_at)
@@ -181,12 +206,13 @@ class SqliteWriter implements JournalWriter {
         epoch,
       },
     );
-    this.#memory.forgetSaga(sagaId);
+    this.#memory.changeSaga(sagaId, (saga) => ({ ...saga, finished: { outcome, at, epoch } }));
+    this.#memory.forgetNeed(sagaId);
     this.#run('DELETE FROM saga_secrets WHERE saga_id = :sagaId', { sagaId });
   }
 
   saveInstance(instance: JournalInstance): void {
-    this.#memory.forget(instance.contractId);
+    this.#memory.forget(instance.contractId, 'instance');
     this.#run(
       `INSERT INTO instances (contract_id, phase, handle, ssh, changed_at)
        VALUES (:contractId, :phase, :handle, :ssh, :changedAt)
@@ -230,7 +256,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   saveRelease(release: AskedRelease): void {
-    this.#memory.forget(release.contractId);
+    this.#memory.forget(release.contractId, 'pausedAt');
     this.#run(
       `INSERT INTO releases (saga_id, contract_id, instance_ids, reason, asked_at, allowed_at, counts)
        VALUES (:sagaId, :contractId, :instanceIds, :reason, :askedAt, :allowedAt, :counts) ON CONFLICT DO NOTHING`,
@@ -280,6 +306,7 @@ class SqliteWriter implements JournalWriter {
   }
 
   setFact(name: string, value: string): void {
+    this.#memory.facts.delete(name);
     this.#run(
       'INSERT INTO facts VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
       { name, value },
@@ -287,15 +314,17 @@ class SqliteWriter implements JournalWriter {
   }
 
   #append(event: SagaEvent): void {
-    this.#memory.forgetSaga(event.sagaId);
+    const data = JSON.stringify(event.data ?? null);
     // Written only while the saga is open: `outcome` decides, not the caller's memory.
     const added = this.#run(
       `INSERT INTO saga_events (saga_id, step, event, attempt, at, data)
        SELECT :sagaId, :step, :event, :attempt, :at, :data
        FROM sagas WHERE saga_id = :sagaId AND outcome IS NULL`,
-      { ...event, data: JSON.stringify(event.data ?? null) },
+      { ...event, data },
     );
     if (!added) throw new Error(`saga ${event.sagaId} is not open: ${event.event} cannot be added`);
+    const kept = { ...event, data: JSON.parse(data) as unknown } as SagaEvent;
+    this.#memory.changeSaga(event.sagaId, (saga) => ({ ...saga, events: [...saga.events, kept] }));
   }
 
   /** True where a row changed. */

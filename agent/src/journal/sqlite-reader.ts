@@ -120,34 +120,49 @@ export class SqliteReader implements JournalReader {
   constructor(db: Database) {
     this.#db = db;
     this.#statements = new StatementCache(db);
-    const journalId = this.fact(JOURNAL_ID);
+    const journalId = this.#readFact(JOURNAL_ID);
     if (journalId === null) throw new AppError('JOURNAL_CORRUPT', 'The journal has lost its id.');
     this.journalId = journalId;
   }
 
   contract(contractId: string): ContractView | null {
-    const orders = this.#all<OrderRow>(
-      `SELECT ${ORDER_COLUMNS} FROM orders WHERE contract_id = ? ORDER BY received_at, epoch, order_id`,
-      contractId,
-    ).map(toOrder);
+    const orders = this.ordersOf(contractId);
     if (orders.length === 0) return null;
-    const sagas = this.#all<SagaRow>(
-      `SELECT ${SAGA_COLUMNS} FROM sagas WHERE contract_id = ? ORDER BY created_at DESC, rowid DESC LIMIT ?`,
-      contractId,
-      SAGAS_MAX,
-    );
-    const instance = this.#get(
-      `SELECT ${INSTANCE_COLUMNS} FROM instances WHERE contract_id = ?`,
-      contractId,
-    ) as InstanceRow | undefined;
     return {
       contractId,
       orders,
       lease: this.lease(contractId),
-      sagas: sagas.reverse().map((row) => this.#toSaga(row)),
-      instance: instance === undefined ? null : toInstance(instance),
-      pausedAt: this.#pausedAt(contractId),
+      sagas: this.sagasOf(contractId),
+      instance: this.instanceOf(contractId),
+      pausedAt: this.pausedAtOf(contractId),
     };
+  }
+
+  protected ordersOf(contractId: string): readonly JournalOrder[] {
+    return this.#all<OrderRow>(
+      `SELECT ${ORDER_COLUMNS} FROM orders WHERE contract_id = ? ORDER BY received_at, epoch, order_id`,
+      contractId,
+    ).map(toOrder);
+  }
+
+  protected sagasOf(contractId: string): readonly SagaView[] {
+    const rows = this.#all<SagaRow>(
+      `SELECT ${SAGA_COLUMNS} FROM sagas WHERE contract_id = ? ORDER BY created_at DESC, rowid DESC LIMIT ?`,
+      contractId,
+      SAGAS_MAX,
+    );
+    return rows.reverse().map((row) => this.#toSaga(row));
+  }
+
+  protected instanceOf(contractId: string): JournalInstance | null {
+    const sql = `SELECT ${INSTANCE_COLUMNS} FROM instances WHERE contract_id = ?`;
+    const row = this.#get(sql, contractId) as InstanceRow | undefined;
+    return row === undefined ? null : toInstance(row);
+  }
+
+  protected pausedAtOf(contractId: string): number | null {
+    const sql = 'SELECT min(asked_at) AS pausedAt FROM releases WHERE contract_id = ? AND allowed_at IS NULL';
+    return (this.#get(sql, contractId) as { pausedAt: number | null }).pausedAt;
   }
 
   saga(sagaId: string): SagaView | null {
@@ -250,19 +265,16 @@ export class SqliteReader implements JournalReader {
   }
 
   fact(name: string): string | null {
-    return (
-      (this.#get('SELECT value FROM facts WHERE name = ?', name) as { value: string } | undefined)?.value ??
-      null
-    );
+    return this.#readFact(name);
   }
 
   close(): void {
     this.#db.close();
   }
 
-  #pausedAt(contractId: string): number | null {
-    const sql = 'SELECT min(asked_at) AS pausedAt FROM releases WHERE contract_id = ? AND allowed_at IS NULL';
-    return (this.#get(sql, contractId) as { pausedAt: number | null }).pausedAt;
+  #readFact(name: string): string | null {
+    const row = this.#get('SELECT value FROM facts WHERE name = ?', name) as { value: string } | undefined;
+    return row?.value ?? null;
   }
 
   #toSaga(row: SagaRow): SagaView {
