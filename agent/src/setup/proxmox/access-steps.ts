@@ -11,7 +11,7 @@ import { shellLine } from './host.ts';
 import { apiPath, parseJson, pveshArgv } from './pvesh.ts';
 import {
   MADE_BY_US,
-  templatePoolOf,
+  TEMPLATE_POOL,
   tokenFileOf,
   tokenIdOf,
   USER,
@@ -43,7 +43,7 @@ const SecretSchema = Type.Object({ value: Type.String({ pattern: '^[0-9a-f-]{36}
 /** In order: the token's grants need the token, its check needs the grants. */
 export const accessSteps = (context: SetupContext): Step[] => [
   poolStep(context, context.plan.pool),
-  poolStep(context, templatePoolOf(context.plan)),
+  poolStep(context, TEMPLATE_POOL),
   rolesStep(context),
   userStep(context),
   tokenStep(context),
@@ -54,7 +54,7 @@ export const accessSteps = (context: SetupContext): Step[] => [
 export const needsOf = ({ plan, facts }: SetupContext): PrivilegeNeed[] =>
   privilegeNeeds(facts.major, {
     pool: plan.pool,
-    templates: [`/pool/${templatePoolOf(plan)}`],
+    templates: [`/pool/${TEMPLATE_POOL}`],
     storages: [plan.storage],
     bridges: [plan.bridge],
   });

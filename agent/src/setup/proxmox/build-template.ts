@@ -9,7 +9,7 @@ import { toHex } from '@dc/shared/ids';
 import { runOrThrow, shellLine } from './host.ts';
 import type { ClusterNode } from './host-facts.ts';
 import { apiPath, pveshArgv, type ApiPath } from './pvesh.ts';
-import { MADE_BY_US, onNode, templatePoolOf, type SetupContext } from './setup-context.ts';
+import { MADE_BY_US, onNode, TEMPLATE_POOL, type SetupContext } from './setup-context.ts';
 import type { Action } from './step.ts';
 import { CLEAN_SCRIPT, LEFT_SCRIPT, metaData, networkConfig, userData } from './template-seed.ts';
 import type { VerifiedImage } from './verify-image.ts';
@@ -167,7 +167,7 @@ function createVm(context: SetupContext, job: TemplateJob): Action {
       vmid,
       name,
       description: `${MADE_BY_US}: ${job.verified.image.title}, ${job.verified.checksum.slice(0, 16)}`,
-      pool: templatePoolOf(plan),
+      pool: TEMPLATE_POOL,
       ostype: 'l26',
       // The default of older versions, kvm64, lacks what Rocky Linux 9 is compiled for.
       cpu: 'host',

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../config/load-config.ts';
 import { systemClock } from '../../lib/system-clock.ts';
@@ -125,6 +126,32 @@ describe('where the agent runs on the host', () => {
     writeFileSync(certificateFile, made.simulator.certPem);
     const ports = { clock: systemClock, random: systemRandom, onStage: () => undefined };
     await expect(provisionOnce(made.output, ports)).resolves.toBeUndefined();
+  });
+});
+
+describe('a second agent of the same cluster', () => {
+  it('has a pool and a token of its own, and shares the templates', async () => {
+    const made = await make();
+    await made.run();
+    const first = made.config;
+    const other = join(made.folder, 'other');
+    const settings = {
+      ...made.settings,
+      ...{
+        pool: 'second',
+        output: join(other, 'dc-agent.toml'),
+        keyDir: join(other, 'keys'),
+        stateDir: other,
+      },
+    };
+    await made.run({ settings, flags: made.flags({ vmids: '30000-30099' }) });
+    const { access, vms } = made.simulator.control.cluster;
+    expect([...vms.values()].filter((vm) => vm.isTemplate)).toHaveLength(1);
+    expect(access.permissions('dc-agent@pve!second', '/pool/dc-agent').size).toBe(0);
+    expect(access.permissions('dc-agent@pve!second', '/pool/second').has('VM.Allocate')).toBe(true);
+    const ports = { clock: systemClock, random: systemRandom, onStage: () => undefined };
+    await expect(provisionOnce(settings.output, ports)).resolves.toBeUndefined();
+    expect(made.config).toBe(first);
   });
 });
 

@@ -53,7 +53,8 @@ export interface SetupContext {
 
 export const USER = 'dc-agent@pve';
 export const tokenIdOf = ({ pool }: SetupPlan): string => `${USER}!${pool}`;
-export const templatePoolOf = ({ pool }: SetupPlan): string => `${pool}-templates`;
+/** One for all agents of a cluster: they share their templates. */
+export const TEMPLATE_POOL = 'dc-agent-templates';
 export const templateNameOf = ({ templatePrefix }: SetupPlan, system: string): string =>
   `${templatePrefix}${system.replaceAll('.', '-')}`;
 export const tokenFileOf = ({ keyDir }: SetupPlan): string => `${keyDir}/proxmox.token`;
