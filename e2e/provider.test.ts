@@ -51,6 +51,17 @@ describe('a provider', () => {
     expect(offered.stdout).toMatch(/From Ann, 0\.01 USD an hour/);
     const here = ['--title', 'Anywhere in France', '--price', '0.01 USD', '--country', 'FR', ...size];
     await agent('provider', 'offer', ...connection, ...here);
+    const metered = ['--title', 'By the hour', '--price', '0.01 USD', '--unit-price', '0.02 USD', ...size];
+    await agent('provider', 'offer', ...connection, ...metered, '--unit', 'minute', '--included', '60');
+    await expect(
+      agent('provider', 'offer', ...connection, ...metered, '--unit', 'week'),
+    ).rejects.toMatchObject({ code: 2 });
+    const { items } = (await (await fetch(`${url}/api/v1/offerings?q=hour`)).json()) as {
+      items: WireOffering[];
+    };
+    expect(items).toMatchObject([
+      { pricing_model: 'usage', billing_unit: 'minute', included_units: 60, title: 'By the hour' },
+    ]);
     expect(await inStock(url, 'From Ann')).toBe(false);
 
     const token = (await agent('provider', 'token', ...connection)).stdout.trim();

@@ -24,6 +24,7 @@ import { runCommand } from './run/run.command.ts';
 import { setupProxmoxCommand } from './setup/proxmox/setup-proxmox.command.ts';
 import { setupTokenCommand } from './setup/setup-token.command.ts';
 import { statusCommand } from './status/status.command.ts';
+import { reportUsageCommand } from './usage/report-usage.command.ts';
 import { whyCommand } from './why/why.command.ts';
 
 /** Every command, in the order in which help shows them. */
@@ -38,6 +39,7 @@ export const COMMANDS: readonly Command[] = [
   startMaintenanceCommand,
   endMaintenanceCommand,
   resetPasswordCommand,
+  reportUsageCommand,
   confirmCommand,
   listOrphansCommand,
   destroyOrphanCommand,

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { SigningKey } from '@dc/shared/crypto/ed25519';
 import { AppError } from '@dc/shared/errors';
 import { toHex } from '@dc/shared/ids';
-import { formatMoney, fromWire, parseMoney } from '@dc/shared/money/money';
+import { formatMoney, fromWire, parseMoney, toWire } from '@dc/shared/money/money';
 import type { WireCreateOffering } from '@dc/shared/wire/offering';
+import { BILLING_UNITS } from '@dc/shared/wire/usage';
 import { readSecretFile } from '../config/key-files.ts';
 import { textOption, type Command, type CommandInput, type CommandWorld } from '../lib/command.ts';
 import { EXIT } from '../lib/exit-code.ts';
@@ -83,6 +84,16 @@ export const providerOfferCommand: Command = {
     { flags: '--os <names>', description: 'operating systems, separated by commas' },
     { flags: '--price <amount>', description: 'for an hour, such as "0.008 USD"' },
     { flags: '--setup-fee <amount>', description: 'once, such as "0.50 USD"; nothing unless given' },
+    {
+      flags: '--unit-price <amount>',
+      description: 'for each unit of use beyond the rent; nothing unless given',
+    },
+    { flags: '--unit <name>', description: 'of use: minute, hour, day or month', defaultValue: 'hour' },
+    {
+      flags: '--included <n>',
+      description: 'units of use that the rent includes in 30 days',
+      defaultValue: '0',
+    },
     { flags: '--min-hours <n>', description: 'the shortest rental', defaultValue: '1' },
     { flags: '--max-hours <n>', description: 'the longest rental', defaultValue: '720' },
     { flags: '--places <n>', description: 'how many can be rented at once' },
@@ -91,7 +102,6 @@ export const providerOfferCommand: Command = {
     const price = parseMoney(required(input, 'price'));
     const fee = textOption(input, 'setupFee');
     const setupFee = fee === null ? { amountE9s: 0n, currency: price.currency } : parseMoney(fee);
-    const wire = ({ amountE9s, currency }: typeof price) => ({ amount_e9s: String(amountE9s), currency });
     return withApi(input, world, async (api) => {
       const offering = await api.offer({
         title: required(input, 'title'),
@@ -103,8 +113,9 @@ export const providerOfferCommand: Command = {
         operating_systems: required(input, 'os')
           .split(',')
           .map((os) => os.trim()),
-        price_per_hour: wire(price),
-        setup_fee: wire(setupFee),
+        price_per_hour: toWire(price),
+        setup_fee: toWire(setupFee),
+        ...usagePrice(input),
         min_hours: count(input, 'minHours'),
         max_hours: count(input, 'maxHours'),
         places: count(input, 'places'),
@@ -114,6 +125,22 @@ export const providerOfferCommand: Command = {
     });
   },
 };
+
+/** What use beyond the rent costs; nothing where the rent is all. */
+function usagePrice(input: CommandInput): Partial<WireCreateOffering> {
+  const price = textOption(input, 'unitPrice');
+  if (price === null) return {};
+  const unit = BILLING_UNITS.find((name) => name === textOption(input, 'unit'));
+  if (unit === undefined)
+    throw new AppError('COMMAND_USAGE', `A unit of use is one of: ${BILLING_UNITS.join(', ')}.`);
+  const price_per_unit = toWire(parseMoney(price));
+  return {
+    pricing_model: 'usage',
+    billing_unit: unit,
+    price_per_unit,
+    included_units: count(input, 'included'),
+  };
+}
 
 export const providerTokenCommand: Command = {
   name: 'provider token',
