@@ -94,4 +94,18 @@ describe('dc-pve-sim', () => {
     );
     expect(output).toContain('VM.GuestAgent.Unrestricted');
   });
+
+  it('brings the tools of the host', { timeout: 20_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dc-pve-tools-'));
+    const args = ['--port', '0', '--nodes', '2', '--times', 'quick', '--tools', folder];
+    let answer = '';
+    const { exitCode } = await runMain(args, 'tools ', async () => {
+      const child = spawn(join(folder, 'pvesh'), ['get', '/nodes', '--output-format', 'json']);
+      child.stdout.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+      await new Promise((resolve) => child.once('close', resolve));
+    });
+    rmSync(folder, { recursive: true });
+    expect(JSON.parse(answer)).toMatchObject([{ node: 'pve1' }, { node: 'pve2' }]);
+    expect(exitCode).toBe(0);
+  });
 });

@@ -1,11 +1,13 @@
 /** `npm run pve-sim`: a simulated Proxmox VE cluster on this machine, until it is stopped. README.md has the options. */
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../lib/system-clock.ts';
 import { systemRandom } from '../lib/system-random.ts';
 import { permissionTable } from './api/permission-table.ts';
+import { HostCommandServer } from './cli-tools/host-command-server.ts';
+import { openRootSession } from './cli-tools/open-root-session.ts';
 import { LIFELIKE, QUICK } from './cluster/timing.ts';
 import { parseFaultScript } from './faults/fault-script.ts';
 import { chooseAccelerator } from './qemu/accelerator.ts';
@@ -13,7 +15,7 @@ import { ensureGuestImage } from './qemu/guest-image.ts';
 import { whyNoQemu } from './qemu/qemu-needs.ts';
 import { QemuGuests } from './qemu/qemu-guests.ts';
 import { seededRandom } from './seeded-random.ts';
-import { startPveSimulator } from './start-pve-simulator.ts';
+import { startPveSimulator, type PveSimulator } from './start-pve-simulator.ts';
 
 const HELP = `npm run pve-sim -- [options]
 
@@ -26,6 +28,7 @@ const HELP = `npm run pve-sim -- [options]
   --seed N             makes what is random repeatable
   --certificate FILE   where to write the certificate, for clients that want to pin it
   --guest-ssh-port N   the SSH port of every guest (2222)
+    --tools DIR          puts pvesh, pvesm, qm and genisoimage there, as they are on the host, for this cluster
   --permissions        print which privilege each call needs, and end
   --template VMID      the number of the template on the first node; the next ones count on (9000)
 `;
@@ -43,6 +46,7 @@ const OPTIONS = {
   seed: { type: 'string' },
   'guest-ssh-port': { type: 'string', default: '2222' },
   template: { type: 'string', default: '9000' },
+  tools: { type: 'string' },
   permissions: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
@@ -66,6 +70,24 @@ async function qemuGuests(sshPort: number): Promise<QemuGuests> {
     folder,
     sshPort,
   });
+}
+
+/** The host's own tools, for PATH. Answers what ends them. */
+async function installTools(folder: string, simulator: PveSimulator): Promise<() => Promise<void>> {
+  await mkdir(folder, { recursive: true });
+  const session = openRootSession(simulator, systemClock);
+  const [node = ''] = simulator.control.cluster.nodes.keys();
+  const tools = await HostCommandServer.start(resolve(folder), session, node);
+  console.log(`tools        PATH=${resolve(folder)}:$PATH`);
+  return async () => {
+    await tools.close();
+    await session.close();
+  };
+}
+
+async function close(simulator: PveSimulator, closeTools: (() => Promise<void>) | null): Promise<void> {
+  await closeTools?.();
+  await simulator.close();
 }
 
 async function main(): Promise<void> {
@@ -105,7 +127,8 @@ async function main(): Promise<void> {
   console.log(`fingerprint  ${simulator.fingerprint}`);
   console.log(`token        ${simulator.rootToken}`);
   console.log(`template     ${values.template} on pve1, and so on`);
-  const stop = (): void => void simulator.close().then(() => process.exit(0));
+  const closeTools = values.tools === undefined ? null : await installTools(values.tools, simulator);
+  const stop = (): void => void close(simulator, closeTools).then(() => process.exit(0));
   process.once('SIGINT', stop).once('SIGTERM', stop);
 }
 

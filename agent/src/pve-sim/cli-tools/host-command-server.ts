@@ -2,7 +2,7 @@
  * The tools of a Proxmox host as programs: a folder for PATH with `pvesh`, `pvesm`, `qm` and `genisoimage`, each of which
  * asks this process, over a socket, what the command does to the simulated cluster.
  */
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import type { ApiSession } from './api-session.ts';
@@ -55,6 +55,7 @@ export class HostCommandServer {
     });
     const self = new HostCommandServer(server);
     const path = join(folder, 'socket');
+    await rm(path, { force: true }); // Of one that was killed.
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(path, resolve);

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../lib/system-clock.ts';
 import { HostCommandServer } from '../../pve-sim/cli-tools/host-command-server.ts';
+import { openRootSession } from '../../pve-sim/cli-tools/open-root-session.ts';
 import { TestSigner } from './testing/image-server.ts';
 import { ProxmoxSetup } from './testing/proxmox-setup.ts';
-import { openSession } from './testing/simulated-host.ts';
 import { runPlain, TerminalSession } from './testing/terminal-session.ts';
 
 const ENTER = '\r';
@@ -14,7 +14,7 @@ const TIMEOUT_MS = 120_000;
 let signer: TestSigner;
 let made: ProxmoxSetup;
 let tools: HostCommandServer;
-let session: ReturnType<typeof openSession>;
+let session: ReturnType<typeof openRootSession>;
 let env: Record<string, string>;
 let token: string;
 
@@ -23,7 +23,7 @@ beforeAll(async () => {
   made = await ProxmoxSetup.make(signer);
   const folder = join(made.folder, 'bin');
   await mkdir(folder);
-  session = openSession(made.simulator, systemClock);
+  session = openRootSession(made.simulator, systemClock);
   tools = await HostCommandServer.start(folder, session, 'pve1');
   env = { PATH: `${folder}:/usr/bin:/bin`, HOME: made.folder };
   const images = made.images.images.filter(({ system }) => system === 'debian-12');

@@ -1,17 +1,10 @@
 /** The Proxmox host of a simulated cluster: its tools speak to the simulator, everything else is written down. */
 import type { Clock } from '@dc/shared/clock';
-import { ApiSession } from '../../../pve-sim/cli-tools/api-session.ts';
+import type { ApiSession } from '../../../pve-sim/cli-tools/api-session.ts';
+import { openRootSession } from '../../../pve-sim/cli-tools/open-root-session.ts';
 import { runHostCommand } from '../../../pve-sim/cli-tools/host-commands.ts';
 import type { PveSimulator } from '../../../pve-sim/start-pve-simulator.ts';
 import type { Host, HostCommand, HostResult } from '../host.ts';
-
-const PASSWORD = 'simulated';
-
-/** root@pam at the API of a simulator, with a password. */
-export function openSession(simulator: PveSimulator, clock: Clock): ApiSession {
-  simulator.control.cluster.access.users.get('root@pam')!.password = PASSWORD;
-  return new ApiSession({ simulator, password: PASSWORD }, clock);
-}
 
 export class SimulatedHost implements Host {
   /** Every command so far, as it was typed. */
@@ -23,7 +16,7 @@ export class SimulatedHost implements Host {
 
   constructor(simulator: PveSimulator, clock: Clock) {
     [this.#node = ''] = simulator.control.cluster.nodes.keys();
-    this.#session = openSession(simulator, clock);
+    this.#session = openRootSession(simulator, clock);
   }
 
   run(command: HostCommand): Promise<HostResult> {
