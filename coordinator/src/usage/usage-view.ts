@@ -2,7 +2,7 @@
 import { toWire } from '@dc/shared/money/money';
 import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { WireUsage, WireUsageCharge } from '@dc/shared/wire/usage';
-import type { ContractRow } from '../contracts/contract-store.ts';
+import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Reader } from '../database/database.ts';
 import { findPauses } from '../payments/earning-store.ts';
 import {
@@ -57,6 +57,17 @@ export async function viewUsage(reader: Reader, contract: ContractRow, now: numb
       charges.reduce((sum, charge) => (charge.paid_at === null ? sum + charge.amount_e9s : sum), 0n),
     ),
   };
+}
+
+/** Whether more use costs nothing in the period that runs at `now`: at once where the price is flat. */
+export async function isCapReached(reader: Reader, contractId: string, now: number): Promise<boolean> {
+  const meter = await findMeter(reader, contractId);
+  const contract = meter === null ? null : await findContract(reader, contractId);
+  if (meter === null || contract === null) return false;
+  const period = await viewPeriod(reader, contract, {
+    ...{ terms: termsOf(meter), through: Number.MAX_SAFE_INTEGER, now },
+  });
+  return period?.cap_reached ?? false;
 }
 
 async function viewPeriod(

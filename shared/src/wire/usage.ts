@@ -64,6 +64,7 @@ export const ReportUsage = closed({
 });
 
 export const UsageReported = closed({
+  contract_id: Uuid,
   results: Type.Array(
     closed({
       id: Type.String(),
