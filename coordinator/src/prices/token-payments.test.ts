@@ -41,6 +41,11 @@ async function askAgain(market: IcpayMarket, ms = 70_000): Promise<void> {
   await market.agent.beat();
 }
 
+async function rentPageOf({ coordinator, offering }: IcpayMarket): Promise<string> {
+  const headers = { host: '127.0.0.1:8787', accept: 'text/html' };
+  return (await coordinator.app.inject({ url: `/offerings/${offering.id}`, headers })).payload;
+}
+
 const tokens = (market: IcpayMarket) => tryToRent(market, { payment_method: 'icpay' });
 
 describe('a rental that is paid in a token', () => {
@@ -129,8 +134,12 @@ describe('where too few exchanges agree', () => {
     expect(await tryToRent(market, { payment_method: 'wallet' })).toMatchObject({
       body: { code: 'WALLET_TOO_LOW' },
     });
+    const page = await rentPageOf(market);
+    expect(page).toContain('Not now: what ICP costs is not known well enough.');
+    expect(page).toMatch(/value="icpay"\s+disabled/);
     await change(market, OTHERS, {});
     expect((await tokens(market)).status).toBe(201);
+    expect(await rentPageOf(market)).toContain('1 ICP is 5.00 USD now.');
   });
 
   it('those that do not agree are none', async () => {

@@ -1,6 +1,7 @@
 /** The pages' data from the slices, read as the API's routes read it. */
 import { isAppError } from '@dc/shared/errors';
 import type { WireContract } from '@dc/shared/wire/contract';
+import type { WireTokenRate } from '@dc/shared/wire/rate';
 import { findAccount } from '../accounts/account-store.ts';
 import type { Context } from '../context.ts';
 import { maySee } from '../contracts/contract-rules.ts';
@@ -22,6 +23,7 @@ import { listRequests } from '../payments/refund-gate-store.ts';
 import { listFailingRefunds, viewRequest } from '../payments/refund-gate-view.ts';
 import { findPayment } from '../payments/payment-store.ts';
 import { topUpMethods, viewWallet } from '../payments/wallet/wallet-view.ts';
+import { findRate, viewRate } from '../prices/token-price.ts';
 import { viewAttention } from '../trust/attention.ts';
 import { viewUptime } from '../trust/uptime-view.ts';
 import { viewUsage } from '../usage/usage-view.ts';
@@ -71,6 +73,7 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
     findAccount: (pubkey) => findAccount(db.read, pubkey),
     ...contractData(context),
     paymentMethods: () => (payments.size === 0 && config.payments.test ? ['test'] : [...payments.keys()]),
+    findTokenRates: () => findTokenRates(context, payments),
     async findAdmin({ isAdmin }) {
       if (!isAdmin) return null;
       const disputes = await listDisputes(db.read);
@@ -92,6 +95,21 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
       return payment.contract_id === null ? '/wallet' : `/contracts/${payment.contract_id}`;
     },
   };
+}
+
+async function findTokenRates(
+  { db, config, clock }: Context,
+  payments: Payments,
+): Promise<ReadonlyMap<string, WireTokenRate>> {
+  const rates = new Map<string, WireTokenRate>();
+  for (const { method, online } of payments.values()) {
+    const token = online?.capabilities.token;
+    if (token === undefined) continue;
+    const pair = { token, currency: 'USD' };
+    const choice = await findRate(db.read, pair, { config: config.prices, now: clock.now() });
+    rates.set(method, viewRate(pair, choice));
+  }
+  return rates;
 }
 
 /** What the pages read of contracts. */

@@ -1,6 +1,7 @@
 /** The port through which the pages read: what they show and nothing else. `slice-web-data.ts` asks the slices. */
 import type { WireContract } from '@dc/shared/wire/contract';
 import type { WireDispute, WireKeptEvent, WireRefundRequest } from '@dc/shared/wire/payment-admin';
+import type { WireTokenRate } from '@dc/shared/wire/rate';
 import type { WireWallet } from '@dc/shared/wire/wallet';
 import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
 import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
@@ -63,6 +64,8 @@ export interface WebData {
   findUsage?(principal: AccountPrincipal, id: string): Promise<WireUsage | null>;
   /** The payment methods offered here, in the order in which they are shown. */
   paymentMethods(): readonly string[];
+  /** What the tokens of payment methods cost now, by method; those that are paid otherwise are missing. */
+  findTokenRates?(): Promise<ReadonlyMap<string, WireTokenRate>>;
   /** What waits for the operator; null where the caller is none. */
   findAdmin?(principal: AccountPrincipal): Promise<ShownAdmin | null>;
   /** The caller's wallet; null where there are none here. */

@@ -72,7 +72,9 @@ async function showOffering(data: WebData, { params, principal }: PageInput): Pr
   const wallet = principal.kind === 'account' ? await data.findWallet?.(principal) : null;
   const { currency } = offering.price_per_hour;
   const walletBalance = wallet?.balances.find((balance) => balance.currency === currency) ?? null;
-  return rentPage({ offering, account, paymentMethods: data.paymentMethods(), walletBalance });
+  const tokenRates = await data.findTokenRates?.();
+  const paymentMethods = data.paymentMethods();
+  return rentPage({ offering, account, paymentMethods, walletBalance, ...(tokenRates && { tokenRates }) });
 }
 
 async function showLogin(data: WebData, { principal, raw }: PageInput): Promise<PageAnswer> {

@@ -1,6 +1,7 @@
 /** Renting one offering: duration, system, SSH key, payment, and a total that is right at every moment. */
 import { formatMoney } from '@dc/shared/money/money';
 import type { WireMoney } from '@dc/shared/money/money';
+import type { WireTokenRate } from '@dc/shared/wire/rate';
 import { accountText, countryText, hoursText, moneyText } from '../format.ts';
 import { html, type Html } from '../html.ts';
 import { defaultHours, durationPresets, MONTH_HOURS, rentTotal, timePriceText } from '../price.ts';
@@ -17,6 +18,8 @@ export interface RentView {
   paymentMethods: readonly string[];
   /** What the wallet holds in the offering's currency; null where nobody is signed in, or it never held any. */
   walletBalance?: WireMoney | null;
+  /** What the tokens of payment methods cost now, by method. */
+  tokenRates?: ReadonlyMap<string, WireTokenRate>;
 }
 
 /** The page that rents `offering`. */
@@ -219,7 +222,24 @@ const METHOD_TEXT: Readonly<Record<string, { name: string; note: string }>> = {
   wallet: { name: 'Wallet', note: 'It settles at once.' },
 };
 
-function renderPayment({ paymentMethods: methods, walletBalance }: RentView): Html {
+/** What is said of a payment method beside its name, and whether it can be chosen now. */
+function describeMethod(method: string, { walletBalance, tokenRates }: RentView) {
+  const { name, note } = METHOD_TEXT[method] ?? { name: method, note: '' };
+  const rate = tokenRates?.get(method);
+  if (rate?.usable === false)
+    return { name, isUsable: false, note: `Not now: what ${rate.token} costs is not known well enough.` };
+  const cost = rate?.rate_e9s == null ? null : { amount_e9s: rate.rate_e9s, currency: rate.currency };
+  const more =
+    method === 'wallet'
+      ? ` ${walletBalance == null ? 'It is empty.' : `It holds ${moneyText(walletBalance)}.`}`
+      : cost !== null && ` 1 ${rate?.token ?? ''} is ${moneyText(cost)} now.`;
+  return { name, isUsable: true, note: `${note}${more === false ? '' : more}` };
+}
+
+function renderPayment(view: RentView): Html {
+  const { paymentMethods: methods } = view;
+  const described = methods.map((method) => ({ method, ...describeMethod(method, view) }));
+  const first = described.find(({ isUsable }) => isUsable)?.method;
   return html`<section class="card" aria-labelledby="payment-title">
     <h2 id="payment-title">Payment</h2>
     ${
@@ -227,22 +247,19 @@ function renderPayment({ paymentMethods: methods, walletBalance }: RentView): Ht
         ? html`<p>This coordinator takes no payments yet.</p>`
         : html`<fieldset class="choices">
             <legend class="visually-hidden">Payment method</legend>
-            ${methods.map((method, index) => {
-              const { name, note } = METHOD_TEXT[method] ?? { name: method, note: '' };
-              const holds = walletBalance == null ? 'It is empty.' : `It holds ${moneyText(walletBalance)}.`;
-              return html`<label
-                ><input
-                  type="radio"
-                  name="payment_method"
-                  value="${method}"
-                  ${index === 0 && html`checked`}
-                />
-                <span
-                  ><b>${name}</b>
-                  <span class="quiet">${note}${method === 'wallet' && ` ${holds}`}</span></span
-                ></label
-              >`;
-            })}
+            ${described.map(
+              ({ method, name, note, isUsable }) =>
+                html`<label
+                  ><input
+                    type="radio"
+                    name="payment_method"
+                    value="${method}"
+                    ${method === first && html`checked`}
+                    ${!isUsable && html`disabled`}
+                  />
+                  <span><b>${name}</b> <span class="quiet">${note}</span></span></label
+                >`,
+            )}
           </fieldset>`
     }
     ${
