@@ -10,6 +10,7 @@ export interface SimulatorAddress {
   readonly password: string;
 }
 
+/** What came back; `data` is null after a refusal. */
 export interface ApiAnswer {
   readonly status: number;
   readonly reason: string;
@@ -18,6 +19,7 @@ export interface ApiAnswer {
 
 const TASK_POLL_MS = 10;
 
+/** Logs in at the first call. */
 export class ApiSession {
   readonly #address: SimulatorAddress;
   readonly #clock: Clock;

@@ -26,6 +26,7 @@ require('node:net').connect(${JSON.stringify(socket)})
   .end(JSON.stringify(argv));
 `;
 
+/** The programs, for as long as it runs. */
 export class HostCommandServer {
   /** Every command so far, as it was typed. */
   readonly commands: string[] = [];

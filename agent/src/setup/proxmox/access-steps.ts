@@ -51,7 +51,7 @@ export const accessSteps = (context: SetupContext): Step[] => [
 ];
 
 /** What the driver needs on this cluster. */
-export const needsOf = ({ plan, facts }: SetupContext): PrivilegeNeed[] =>
+const needsOf = ({ plan, facts }: SetupContext): PrivilegeNeed[] =>
   privilegeNeeds(facts.major, {
     pool: plan.pool,
     templates: [`/pool/${TEMPLATE_POOL}`],

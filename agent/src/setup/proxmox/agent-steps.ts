@@ -115,6 +115,7 @@ export function registerStep(context: SetupContext, readToken: () => Promise<str
   }
 }
 
+/** What the service starts, and where its unit goes. */
 export interface ServicePlace {
   /** What systemd starts: the program and what comes before `run`. */
   readonly program: readonly string[];

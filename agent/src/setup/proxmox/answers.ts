@@ -32,7 +32,9 @@ export interface Question {
   problem(value: string, facts: SetupFacts, known: KnownAnswers): string | undefined;
 }
 
+/** What an answer is about; its flag has the same name. */
 export type AnswerId = 'nodes' | 'storage' | 'bridge' | 'addresses' | 'systems' | 'vmids' | 'coordinator';
+/** Answers so far. */
 export type KnownAnswers = Partial<Record<AnswerId, string>>;
 
 /** Room for an image and its disk, several times over. */
@@ -50,6 +52,7 @@ const DRAFT = {
 const VMIDS_PRESET = '20000-29999';
 const VMIDS_MIN = 10;
 
+/** The parts of an answer that is a list. */
 export const listOf = (value: string): string[] => value.split(',').filter((each) => each !== '');
 
 /** `20000-29999`; null where it is no range. */

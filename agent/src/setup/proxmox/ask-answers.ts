@@ -15,6 +15,7 @@ export interface Asker {
   ): Promise<string>;
 }
 
+/** Where answers come from. */
 export interface AskParts {
   readonly facts: SetupFacts;
   readonly flags: KnownAnswers;

@@ -22,6 +22,7 @@ const PAUSE_MAX_MS = 5_000;
 const GUEST_EXEC_SECONDS = 60;
 const BUILD_MEMORY_MB = 2_048;
 
+/** One template to make. */
 export interface TemplateJob {
   readonly node: ClusterNode;
   readonly name: string;

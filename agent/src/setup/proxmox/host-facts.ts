@@ -50,6 +50,7 @@ const CertificateSchema = Type.Array(
   Type.Object({ filename: Type.Optional(Type.String()), fingerprint: Type.Optional(Type.String()) }),
 );
 
+/** One node of the cluster. */
 export interface ClusterNode {
   readonly name: string;
   /** Where the other nodes reach it; null where the cluster does not say. */
@@ -59,6 +60,7 @@ export interface ClusterNode {
   readonly isLocal: boolean;
 }
 
+/** A storage as one node sees it. */
 export interface StorageFact {
   readonly storage: string;
   readonly type: string;
@@ -66,11 +68,13 @@ export interface StorageFact {
   readonly availableBytes: number;
 }
 
+/** What a node has. */
 export interface NodeFacts {
   readonly storages: readonly StorageFact[];
   readonly bridges: readonly { readonly name: string; readonly about: string }[];
 }
 
+/** What the cluster is. */
 export interface HostFacts {
   readonly version: string;
   readonly major: number;

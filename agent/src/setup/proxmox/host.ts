@@ -17,6 +17,7 @@ export interface HostResult {
   readonly stderr: string;
 }
 
+/** Something that runs commands. */
 export interface Host {
   /** Runs it to its end. An exit code is an answer. SETUP_HOST_UNSUITABLE where the program or the machine is not there. */
   run(command: HostCommand, signal: AbortSignal): Promise<HostResult>;

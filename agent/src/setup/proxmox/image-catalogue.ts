@@ -19,6 +19,7 @@ export interface SigningKey {
   readonly keyring: string;
 }
 
+/** An image of one operating system. */
 export interface CloudImage {
   /** What orders call it. */
   readonly system: string;
@@ -97,6 +98,7 @@ const ROCKY_9: CloudImage = {
   ],
 };
 
+/** All that set-up knows by itself. */
 export const IMAGES: readonly CloudImage[] = [
   debian('12', 'bookworm'),
   debian('13', 'trixie'),

@@ -7,6 +7,7 @@ import type { Host, HostCommand, HostResult } from './host.ts';
 const TIMEOUT_MS = 10 * 60_000;
 const OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
 
+/** This machine. */
 export class LocalHost implements Host {
   readonly #env: Readonly<Record<string, string>>;
   readonly #clock: Clock;

@@ -23,6 +23,7 @@ export function openHere({ environment, clock }: CommandWorld): Host {
   return new LocalHost({ PATH: path, LANG: 'C.UTF-8', ...agent }, clock);
 }
 
+/** A machine to be reached over SSH. */
 export interface SshRequest {
   readonly text: string;
   /** SHA256:…; null: `confirm` is asked. */

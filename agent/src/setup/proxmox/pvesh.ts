@@ -24,7 +24,9 @@ export function apiPath(strings: TemplateStringsArray, ...values: readonly (stri
   return path as ApiPath;
 }
 
+/** Options of a call, without their dashes. */
 export type PveshParameters = Readonly<Record<string, string | number>>;
+/** GET, POST, PUT and DELETE, as pvesh calls them. */
 export type PveshVerb = 'get' | 'create' | 'set' | 'delete';
 
 /** The command line of a call. */
@@ -37,6 +39,7 @@ export function pveshArgv(
   return ['pvesh', verb, path, ...options, '--output-format', 'json'];
 }
 
+/** Makes calls on a host. */
 export class Pvesh {
   readonly #host: Host;
   readonly #signal: AbortSignal;

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { writeFileAtomically } from '../../lib/write-file.ts';
 import { QUESTIONS, type KnownAnswers } from './answers.ts';
 
+/** The file of one set-up. */
 export class SavedAnswers {
   readonly #file: string;
 

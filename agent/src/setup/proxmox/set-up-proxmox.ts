@@ -11,10 +11,10 @@ import { parseAddresses, parseVmids, type KnownAnswers } from './answers.ts';
 import { diagnosisStep } from './diagnosis-step.ts';
 import { certificateStep } from './certificate-step.ts';
 import { askAnswers, type Asker } from './ask-answers.ts';
-import { readHostFacts } from './host-facts.ts';
+import { readHostFacts, type HostFacts } from './host-facts.ts';
 import { Pvesh } from './pvesh.ts';
 import { SavedAnswers } from './saved-answers.ts';
-import type { SetupContext, SetupPlan } from './setup-context.ts';
+import { TEMPLATE_POOL, type SetupContext, type SetupPlan } from './setup-context.ts';
 import { planSteps, runSteps, type Step, type StepReport } from './step.ts';
 import { templateSteps } from './template-steps.ts';
 
@@ -24,6 +24,7 @@ export type SetupSettings = Omit<
   'nodes' | 'storage' | 'bridge' | 'addresses' | 'systems' | 'vmids' | 'coordinatorUrl'
 >;
 
+/** What is to be done. */
 export interface SetupRequest {
   readonly settings: SetupSettings;
   /** Answers that were given as flags. */
@@ -33,6 +34,7 @@ export interface SetupRequest {
   readonly service: ServicePlace | null;
 }
 
+/** What set-up works with, and whom it talks to. */
 export interface SetupParts extends Omit<SetupContext, 'plan' | 'facts' | 'pvesh'> {
   /** Null where nobody is there to be asked. */
   readonly asker: Asker | null;
@@ -62,6 +64,7 @@ export async function setUpProxmox(request: SetupRequest, parts: SetupParts): Pr
     isKept: !isDryRun,
   });
   const context: SetupContext = { ...parts, pvesh, facts, plan: planOf(settings, answers) };
+  assertImageStorage(context.plan, facts);
   const readToken = isDryRun || existsSync(settings.output) ? noToken : await tokenOf(parts);
   const steps = stepsOf(context, request, readToken);
   if (isDryRun || asker !== null) {
@@ -76,6 +79,10 @@ export async function setUpProxmox(request: SetupRequest, parts: SetupParts): Pr
 
 function planOf(settings: SetupSettings, answers: Required<KnownAnswers>): SetupPlan {
   const vmids = parseVmids(answers.vmids);
+  if (settings.pool === TEMPLATE_POOL)
+    throw new AppError('COMMAND_USAGE', `--pool ${settings.pool} is where the templates go.`, {
+      remedy: 'Choose another --pool.',
+    });
   if (vmids === null) throw new AppError('COMMAND_USAGE', `--vmids ${answers.vmids} is no range.`);
   return {
     ...settings,
@@ -87,6 +94,21 @@ function planOf(settings: SetupSettings, answers: Required<KnownAnswers>): Setup
     systems: answers.systems.split(','),
     coordinatorUrl: answers.coordinator,
   };
+}
+
+/** COMMAND_USAGE where images cannot be kept on some node while templates are made. */
+function assertImageStorage({ imageStorage, nodes }: SetupPlan, { of }: HostFacts): void {
+  for (const node of nodes) {
+    const fitting = (of.get(node)?.storages ?? []).filter(({ content }) => content.includes('iso'));
+    if (fitting.some(({ storage }) => storage === imageStorage)) continue;
+    const names = fitting.map(({ storage }) => storage).join(', ');
+    throw new AppError('COMMAND_USAGE', `--image-storage ${imageStorage} takes no ISO images on ${node}.`, {
+      remedy:
+        names === ''
+          ? `Allow them on a storage of files: pvesm set local --content iso,…`
+          : `Choose one of: ${names}.`,
+    });
+  }
 }
 
 const noToken = (): Promise<string> =>

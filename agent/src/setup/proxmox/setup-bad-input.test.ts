@@ -102,6 +102,14 @@ describe('an answer', () => {
     expect(made.host.commands.filter((line) => /pvesh (create|set|delete)/.test(line))).toEqual([]);
   });
 
+  it('that names a storage without ISO images for the images is refused, with those that take them', async () => {
+    await make();
+    const remedy = /--image-storage local-lvm takes no ISO images on pve1\. Choose one of: local/;
+    expect(await told({}, { imageStorage: 'local-lvm' })).toMatch(remedy);
+    expect(await told({}, { pool: 'dc-agent-templates' })).toMatch(/--pool dc-agent-templates/);
+    expect(made.host.commands.filter((line) => /pvesh (create|set|delete)/.test(line))).toEqual([]);
+  });
+
   it('that is no setup token is refused before anything is changed', async () => {
     await make();
     const failure: unknown = await made

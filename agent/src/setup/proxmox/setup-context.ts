@@ -37,6 +37,7 @@ export interface SetupPlan {
   readonly label: string | null;
 }
 
+/** The plan, and what carries it out. */
 export interface SetupContext {
   readonly plan: SetupPlan;
   readonly facts: HostFacts;
@@ -51,12 +52,16 @@ export interface SetupContext {
   readonly signal: AbortSignal;
 }
 
+/** The agents' user at Proxmox VE: it has no password. */
 export const USER = 'dc-agent@pve';
+/** The API token, as Proxmox VE writes it. */
 export const tokenIdOf = ({ pool }: SetupPlan): string => `${USER}!${pool}`;
 /** One for all agents of a cluster: they share their templates. */
 export const TEMPLATE_POOL = 'dc-agent-templates';
+/** What the template of an operating system is called; names of VMs have no dots. */
 export const templateNameOf = ({ templatePrefix }: SetupPlan, system: string): string =>
   `${templatePrefix}${system.replaceAll('.', '-')}`;
+/** Where the token's secret is kept. */
 export const tokenFileOf = ({ keyDir }: SetupPlan): string => `${keyDir}/proxmox.token`;
 
 /** A command on one node of the cluster, by the SSH that Proxmox VE itself uses between its nodes (PVE::SSHInfo). */

@@ -20,6 +20,7 @@ import type { SetupParts, SetupRequest, SetupSettings } from './set-up-proxmox.t
 
 const UNIT_DIR = '/etc/systemd/system';
 
+/** The command. */
 export const setupProxmoxCommand: Command = {
   name: 'setup proxmox',
   summary: 'set a Proxmox VE host or cluster up, and this machine as its agent',

@@ -10,6 +10,7 @@ import { shellLine, type Host, type HostCommand, type HostResult } from './host.
 /** ssh's own exit code for "no connection". */
 const SSH_FAILED = 255;
 
+/** Whom to log in as, and where. */
 export interface SshTarget {
   readonly user: string;
   readonly host: string;
@@ -67,6 +68,7 @@ export function knownHostsLine({ host, port }: SshTarget, { hostKey }: SshServer
   return `${port === 22 ? host : `[${host}]:${port}`} ${hostKey}\n`;
 }
 
+/** Another machine. */
 export class SshHost implements Host {
   readonly #here: Host;
   readonly #prefix: readonly [string, ...string[]];

@@ -19,6 +19,7 @@ export interface Finding {
   readonly actions: readonly Action[];
 }
 
+/** One part of the set-up. */
 export interface Step {
   readonly title: string;
   /** Looks; changes nothing. Throws where there is something in the way that only the operator can remove. */
@@ -27,6 +28,7 @@ export interface Step {
   readonly needsEarlier?: boolean;
 }
 
+/** Told how it goes, for people. */
 export interface StepReport {
   onDone(title: string, detail: string): void;
   onPlanned(title: string, lines: readonly string[]): void;

@@ -21,6 +21,7 @@ export interface VerifiedImage {
   readonly checksum: string;
 }
 
+/** What checking works with. */
 export interface VerifyParts {
   /** Where gpgv runs: this machine. */
   readonly here: Host;
