@@ -49,8 +49,7 @@ export async function replaceGuestKey(
   await runInGuest(login, asRoot(`sh -c '${AUTHORIZED_KEYS_SCRIPT}'`), authorizedKeysInput(change), parts);
 }
 
-const asRoot = (command: string): string =>
-  `if [ "$(id -u)" = 0 ]; then exec ${command}; else exec sudo -n ${command}; fi`;
+const asRoot = (command: string): string => `[ "$(id -u)" = 0 ] || exec sudo -n ${command}; exec ${command}`;
 
 /** Runs a command of ours with `input` on its stdin. What it says goes nowhere: it may repeat its input. */
 async function runInGuest(

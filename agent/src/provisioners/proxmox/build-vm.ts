@@ -34,6 +34,8 @@ export interface BuildParts {
   readonly settings: ProxmoxSettings;
   readonly clock: Clock;
   readonly runStage: RunStage;
+  /** The line in authorized_keys that is ours. */
+  readonly managementKey: string;
 }
 
 /** What became of a claimed VMID: ours, or somebody was there before. */
@@ -82,13 +84,13 @@ export async function cloneVm(
 
 /** Writes what was ordered into the configuration, and reads it back. The VM must be ours and off. */
 export async function configureVm(
-  { cluster, settings }: BuildParts,
+  { cluster, settings, managementKey }: BuildParts,
   { claim, request }: { claim: Claim; request: CreateRequest },
   signal: AbortSignal,
 ): Promise<void> {
   const { node, vmid } = claim;
   const before = await cluster.config(node, vmid, signal);
-  const wanted = settingsFor({ request, before, address: claim.address }, settings);
+  const wanted = settingsFor({ request, before, address: claim.address, managementKey }, settings);
   await cluster.client.call('PUT', pvePath`/nodes/${node}/qemu/${vmid}/config`, wanted, signal);
   const after = await cluster.config(node, vmid, signal);
   const different = Object.entries(wanted).filter(([key, value]) => !isSame(key, after[key], value));
@@ -108,7 +110,8 @@ function settingsFor(
     request: { seal, spec },
     before,
     address,
-  }: { request: CreateRequest; before: VmConfig; address: string | null },
+    managementKey,
+  }: { request: CreateRequest; before: VmConfig; address: string | null; managementKey: string },
   { user, bridge, addresses }: ProxmoxSettings,
 ): Record<string, string> {
   const tag = sealTag(seal);
@@ -121,7 +124,7 @@ function settingsFor(
     onboot: '1',
     ciuser: user,
     // Proxmox wants the keys escaped once more inside of the form.
-    sshkeys: encodeURIComponent(`${parseSshPublicKey(spec.sshPublicKey).line}\n`),
+    sshkeys: encodeURIComponent(`${parseSshPublicKey(spec.sshPublicKey).line}\n${managementKey}\n`),
     ipconfig0:
       address === null || addresses === null
         ? 'ip=dhcp'

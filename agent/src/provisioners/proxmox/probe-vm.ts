@@ -155,12 +155,14 @@ async function makeProbe(
 ): Promise<void> {
   const { cluster, settings, clock } = parts;
   const governor = new StorageGovernor();
+  const managementKey = ''; // Nobody is to log in.
   const build: BuildParts = {
     cluster,
     store,
     settings,
     clock,
     governor,
+    managementKey,
     runStage: stagesFor(clock, () => undefined),
   };
   const placement = { template: wish.template.vm, node: wish.template.vm.node };

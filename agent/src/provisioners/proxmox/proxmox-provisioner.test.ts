@@ -74,7 +74,8 @@ describe('a configuration', () => {
         /^dc1\.01930000-0000-7000-8000-000000000001\.test\.[0-9a-f]{64}$/,
       ) as string,
     });
-    expect(decodeURIComponent(config['sshkeys']!).trim()).toBe(request.spec.sshPublicKey);
+    const keys = decodeURIComponent(config['sshkeys']!).trim().split('\n');
+    expect(keys).toEqual([request.spec.sshPublicKey, expect.stringMatching(/^ssh-ed25519 \S+ dc-agent$/)]);
   });
 
   it('does not open with a token file that others may read', async () => {

@@ -3,7 +3,6 @@
  * agent's own. What a VM is stands on itself (the seal in its description); the store remembers what was asked for.
  */
 import { AppError, isAppError } from '@dc/shared/errors';
-import { AUTHORIZED_KEYS_SCRIPT, authorizedKeysInput } from '../../guest-access/guest-scripts.ts';
 import { assertOwnRequest, assertSealed, validSeal } from '../check-seal.ts';
 import { instanceId } from '../instance-id.ts';
 import { KeyedMutex } from '../keyed-mutex.ts';
@@ -28,6 +27,7 @@ import { refuseAborted } from '../refuse-aborted.ts';
 import type { ProvisionerContext } from '../registry.ts';
 import { awaitTask } from './await-task.ts';
 import { switchPower } from './build-vm.ts';
+import { changeKey, changePassword, managementKeyLine, type LoginWay } from './change-login.ts';
 import { capacityOf } from './cluster-capacity.ts';
 import { ClaimStore } from './claim-store.ts';
 import { GuestAgent } from './guest-agent.ts';
@@ -83,8 +83,9 @@ export class ProxmoxProvisioner implements Provisioner {
     const { pace } = cluster.client;
     const guestWait = { agent, pace, clock, sshPort, networks, timeoutMs, neighboursFile };
     const governor = new StorageGovernor();
+    const managementKey = managementKeyLine(sealSecret);
     return new ProxmoxProvisioner(
-      { cluster, store, governor, settings, clock, finder, sealSecret, guestWait },
+      { cluster, store, governor, settings, clock, finder, sealSecret, guestWait, managementKey },
       agent,
     );
   }
@@ -185,7 +186,7 @@ export class ProxmoxProvisioner implements Provisioner {
     change: PasswordChange,
     signal: AbortSignal,
   ): Promise<Present | Absent> {
-    return this.#inGuest(handle, { seal, signal }, (place) => this.#agent.setPassword(place, change, signal));
+    return this.#inGuest(handle, { seal, signal }, (way) => changePassword(way, change));
   }
 
   rotateSshKey(
@@ -194,8 +195,7 @@ export class ProxmoxProvisioner implements Provisioner {
     change: SshKeyChange,
     signal: AbortSignal,
   ): Promise<Present | Absent> {
-    const job = { script: AUTHORIZED_KEYS_SCRIPT, input: authorizedKeysInput(change) };
-    return this.#inGuest(handle, { seal, signal }, (place) => this.#agent.runScript(place, job, signal));
+    return this.#inGuest(handle, { seal, signal }, (way) => changeKey(way, change));
   }
 
   async list(signal: AbortSignal): Promise<InstanceList> {
@@ -261,13 +261,14 @@ export class ProxmoxProvisioner implements Provisioner {
   #inGuest(
     handle: Handle,
     { seal, signal }: { seal: string; signal: AbortSignal },
-    change: (place: FoundVm) => Promise<void>,
+    change: (way: LoginWay) => Promise<void>,
   ): Promise<Present | Absent> {
     return this.#touch(handle, { seal, signal }, async (found) => {
       const instance = await this.#finder.describe(found, signal);
       if (instance.power !== 'running')
         throw new AppError('PROVISIONER_UNAVAILABLE', 'The VM is off: nothing can be changed in it.');
-      await change(found);
+      const { clock, sealSecret } = this.#parts;
+      await change({ agent: this.#agent, place: found, ssh: instance.ssh, sealSecret, clock, signal });
       return { existence: 'present', instance };
     });
   }

@@ -14,7 +14,7 @@ import { findOfficialSchema } from './find-official-schema.ts';
 import type { SimClient } from './sim-client.ts';
 
 /** Where images are kept between runs. */
-const CACHE = join(import.meta.dirname, '../../../../.data/pve-sim');
+export const IMAGE_CACHE = join(import.meta.dirname, '../../../../.data/pve-sim');
 
 /** How long building an image may take, for the time-out of a hook. */
 export const IMAGE_BUILD_MS_MAX = 9 * 60_000;
@@ -35,7 +35,7 @@ export async function startQemuSimulator(
   options: Partial<PveSimulatorOptions> = {},
 ): Promise<QemuFixture> {
   const { signal } = new AbortController();
-  const image = await ensureGuestImage(CACHE, systemClock, signal);
+  const image = await ensureGuestImage(IMAGE_CACHE, systemClock, signal);
   const accelerator = await chooseAccelerator(image, systemClock, signal);
   const guests = new QemuGuests({
     clock: systemClock,

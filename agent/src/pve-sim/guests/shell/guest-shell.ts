@@ -53,7 +53,7 @@ export class GuestShell {
     try {
       return await running;
     } catch (error) {
-      if (error instanceof ExitRequest) return { exitCode: error.exitCode, stdout: '', stderr: '' };
+      if (error instanceof ExitRequest) return error.result;
       if (!this.#parts.signal.aborted) throw error;
       return { exitCode: KILLED, stdout: '', stderr: '' };
     }
@@ -99,7 +99,10 @@ class ScriptRun {
         if (result.exitCode !== 0 && this.#stopsOnError && isLast) break;
       }
     } catch (error) {
-      if (error instanceof ExitRequest) return { exitCode: error.exitCode, stdout, stderr };
+      if (error instanceof ExitRequest) {
+        const { exitCode, stdout: last, stderr: complaint } = error.result;
+        return { exitCode, stdout: stdout + last, stderr: stderr + complaint };
+      }
       if (!(error instanceof SyntaxProblem)) throw error;
       return { exitCode: 2, stdout, stderr: `${stderr}sh: 1: ${error.message}\n` };
     }
@@ -186,7 +189,8 @@ class ScriptRun {
       this.#variables.set(args.at(-1) ?? 'REPLY', line ?? '');
       return said('', line === null ? 1 : 0);
     }
-    if (name === 'exit') throw new ExitRequest(Number(args[0] ?? this.#status));
+    if (name === 'exit') throw new ExitRequest(said('', Number(args[0] ?? this.#status)));
+    if (name === 'exec') throw new ExitRequest(await this.program(args, input));
     const command = FILE_COMMANDS[name] ?? SYSTEM_COMMANDS[name];
     if (command === undefined) return failed(`sh: 1: ${name}: not found`, 127);
     return command(args, this.#context(input));
@@ -247,10 +251,10 @@ class ScriptRun {
 }
 
 class ExitRequest extends Error {
-  readonly exitCode: number;
-  constructor(exitCode: number) {
+  readonly result: ShellResult;
+  constructor(result: ShellResult) {
     super('exit');
-    this.exitCode = exitCode;
+    this.result = result;
   }
 }
 
