@@ -178,7 +178,7 @@ export interface Provisioner {
    * no other backend. Left out where the driver knows none; what another agent made there can then be found by its
    * seal, but not proved gone by its absence.
    */
-  readonly backendId?: string;
+  readonly backendId?: string | undefined;
 
   /**
    * What work on such an instance competes for: a storage, a project. So many contracts as the configuration allows

@@ -51,7 +51,8 @@ function removeManagementKey({ fixture, vmid }: Guest): void {
   const { cluster } = fixture.simulator.control;
   const vm = cluster.vms.get(vmid)!;
   const volume = cluster.storages.volume(vm.bootDisk()![1].volume, vm.node)!;
-  const disk = (cluster.guests as SimulatedGuests).diskOf(diskName(volume))!;
+  if (!(cluster.guests instanceof SimulatedGuests)) throw new Error('Only guests in this process.');
+  const disk = cluster.guests.diskOf(diskName(volume))!;
   const file = '/home/renter/.ssh/authorized_keys';
   const lines = (disk.read(file) ?? '').split('\n').filter((line) => !line.endsWith(' dc-agent'));
   disk.write(file, lines.join('\n'));

@@ -72,6 +72,7 @@ const SCHEMA = `
     upid TEXT, phase TEXT NOT NULL CHECK (phase IN ('cloning', 'ready')), access TEXT,
     claimed_at INTEGER NOT NULL, freed_at INTEGER
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE UNIQUE INDEX IF NOT EXISTS claims_vmid ON claims (vmid) WHERE freed_at IS NULL;
   CREATE UNIQUE INDEX IF NOT EXISTS claims_contract ON claims (contract_id) WHERE freed_at IS NULL;
 `;
@@ -105,6 +106,20 @@ export class ClaimStore {
 
   close(): void {
     this.#db.close();
+  }
+
+  /** What was once learned of the cluster; null before. */
+  fact(name: string): string | null {
+    const row = this.#db
+      .prepare<[string], { value: string }>('SELECT value FROM facts WHERE name = ?')
+      .get(name);
+    return row?.value ?? null;
+  }
+
+  noteFact(name: string, value: string): void {
+    this.#db
+      .prepare('INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value')
+      .run(name, value);
   }
 
   ofContract(contractId: string): Claim | null {

@@ -206,7 +206,7 @@ describe('the doctor on a cluster', () => {
     const unknown = await diagnose(fixture, { nodes: ['pve4'] });
     expect(unknown.of('cluster').remedy).toContain('pve1, pve2, pve3');
     const clock = { ...systemClock, now: () => systemClock.now() + 60_000 };
-    expect((await diagnose(fixture, {}, { clock })).of('clock').detail).toContain('pve2 is 60 s behind');
+    expect((await diagnose(fixture, {}, { clock })).of('clock').detail).toMatch(/pve2 is 6[01] s behind/);
     control.loseQuorum();
     expect((await diagnose(fixture)).of('cluster').detail).toContain('no quorum');
   });

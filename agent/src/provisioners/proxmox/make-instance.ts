@@ -9,7 +9,7 @@ import { awaitGuest, macOf, type GuestWait } from './await-guest.ts';
 import { awaitTask, PveTaskFailure } from './await-task.ts';
 import { cloneVm, configureVm, pause, resizeDisk, switchPower, type BuildParts } from './build-vm.ts';
 import type { Claim, GuestAccess, Taken } from './claim-store.ts';
-import { placesFor } from './place-vm.ts';
+import { isOnSharedStorage, placesFor } from './place-vm.ts';
 import { PveRefusal } from './pve-client.ts';
 import type { PveResources, PveVm, VmConfig } from './pve-cluster.ts';
 import { saysBusy } from './translate-refusal.ts';
@@ -174,7 +174,8 @@ async function tryClone(
   signal: AbortSignal,
 ): Promise<Claim | null> {
   const { store, settings } = parts;
-  const places = placesFor(request.spec, resources, settings);
+  const shared = await sharedTemplates(parts, { request, resources }, signal);
+  const places = placesFor(request.spec, resources, settings, shared);
   const placement = places[(attempt - 1) % places.length];
   if (placement === undefined) throw new AppError('PROVISIONER_EXHAUSTED');
   const { contractId, token } = request;
@@ -197,6 +198,24 @@ async function tryClone(
     return store.ofVmid(claim.vmid);
   }
   return whoseIsIt(parts, { claim, request, isRetry: earlier !== null }, signal);
+}
+
+/** The templates of the operating system that every node can clone. Not asked for where no storage is shared. */
+async function sharedTemplates(
+  { cluster, settings }: MakingParts,
+  { request, resources }: Beginning,
+  signal: AbortSignal,
+): Promise<ReadonlySet<number>> {
+  const shared = new Set<number>();
+  if (resources.nodes.length < 2 || !resources.storages.some((each) => each.shared === 1)) return shared;
+  const name = settings.templateOf(request.spec.operatingSystem);
+  const online = new Set(resources.nodes.flatMap(({ node, status }) => (status === 'online' ? node : [])));
+  for (const template of resources.templates) {
+    if (template.name !== name || !online.has(template.node)) continue;
+    const config = await cluster.config(template.node, template.vmid, signal);
+    if (isOnSharedStorage(config, resources)) shared.add(template.vmid);
+  }
+  return shared;
 }
 
 /** What others have. Addresses of VMs in our range that the store does not know (it was lost) are read from them. */

@@ -26,10 +26,16 @@ export function pinnedConnector(
     connect(target, (error, socket) => {
       if (error !== null) return callback(error, null);
       const shown = (socket as TLSSocket).getPeerCertificate().fingerprint256 as string | undefined;
-      if (shown !== undefined && pins().some((pin) => sameFingerprint(pin, shown)))
-        return callback(null, socket);
-      socket.destroy();
-      callback(certificateChanged(shown), null);
+      try {
+        const trusted = pins();
+        if (shown !== undefined && trusted.some((pin) => sameFingerprint(pin, shown)))
+          return callback(null, socket);
+        throw certificateChanged(shown);
+      } catch (refusal) {
+        // Also where the pins cannot be read, as while a certificate file is being replaced.
+        socket.destroy();
+        callback(refusal as Error, null);
+      }
     });
   };
 }

@@ -16,13 +16,15 @@ export interface Placement {
 
 /**
  * The places to build, the best first: on the node of a template before another node, where there is most memory left
- * before where there is less. Throws PROVISIONER_SPEC_UNSUPPORTED where no node has the template,
+ * before where there is less. From a template whose disks are on shared storages (`shared`: their VMIDs) other nodes build
+ * too, those without one of their own, after the others. Throws PROVISIONER_SPEC_UNSUPPORTED where no node has the template,
  * PROVISIONER_UNAVAILABLE where those that have it do not answer, PROVISIONER_EXHAUSTED where none has the memory.
  */
 export function placesFor(
   spec: Pick<InstanceSpec, 'operatingSystem' | 'memoryMb'>,
   resources: PveResources,
   settings: ProxmoxSettings,
+  shared: ReadonlySet<number> = new Set(),
 ): Placement[] {
   const name = settings.templateOf(spec.operatingSystem);
   const named = resources.templates.filter((each) => each.name === name && isAllowed(each.node, settings));
@@ -39,10 +41,46 @@ export function placesFor(
       freeMb: freeMemoryMb(template.node, resources, settings),
     }))
     .sort((one, other) => other.freeMb - one.freeMb);
-  const fitting = ranked.filter(({ freeMb }) => freeMb >= spec.memoryMb);
+  const elsewhere = shareable(online, shared, resources, settings).sort(
+    (one, other) => other.freeMb - one.freeMb,
+  );
+  const fitting = [...ranked, ...elsewhere].filter(({ freeMb }) => freeMb >= spec.memoryMb);
   if (fitting.length === 0)
     throw new AppError('PROVISIONER_EXHAUSTED', 'No node with the template has the memory left.');
   return fitting.map(({ template, node }) => ({ template, node }));
+}
+
+/** Nodes without a template of their own, with one from elsewhere. */
+function shareable(
+  templates: readonly PveVm[],
+  shared: ReadonlySet<number>,
+  resources: PveResources,
+  settings: ProxmoxSettings,
+): (Placement & { readonly freeMb: number })[] {
+  const template = templates.find(({ vmid }) => shared.has(vmid));
+  if (template === undefined) return [];
+  const own = new Set(templates.map(({ node }) => node));
+  const others = resources.nodes.flatMap(({ node, status, maxmem }) =>
+    node !== undefined &&
+    status === 'online' &&
+    maxmem !== undefined &&
+    !own.has(node) &&
+    isAllowed(node, settings)
+      ? [node]
+      : [],
+  );
+  return others.map((node) => ({ template, node, freeMb: freeMemoryMb(node, resources, settings) }));
+}
+
+/** Whether every disk of a configuration is on a storage that all nodes have. */
+export function isOnSharedStorage(config: VmConfig, { storages }: PveResources): boolean {
+  const disks = Object.entries(config).filter(([key]) =>
+    /^(?:scsi|virtio|sata|ide|efidisk|tpmstate)\d+$/.test(key),
+  );
+  const names = disks.map(([, text]) => text.split(':')[0] ?? '');
+  const isShared = (name: string): boolean =>
+    storages.some(({ storage, shared }) => storage === name && shared === 1);
+  return names.length > 0 && names.every(isShared);
 }
 
 /** Memory that no guest was promised, less the reserve. 0 where the node does not say what it has. */

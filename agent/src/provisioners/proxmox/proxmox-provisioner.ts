@@ -43,6 +43,7 @@ import { translateRefusal } from './translate-refusal.ts';
 import { orUnavailable, VmFinder, type FoundVm } from './vm-finder.ts';
 
 const DESTROY_TIMEOUT_MS = 10 * 60_000;
+const ROOT_FACT = 'root_ca_sha256';
 
 export class ProxmoxProvisioner implements Provisioner {
   readonly kind = 'proxmox';
@@ -90,6 +91,12 @@ export class ProxmoxProvisioner implements Provisioner {
     );
   }
 
+  /** The cluster's own authority and the pool: the same for every agent there, over renewals of certificates. */
+  get backendId(): string | undefined {
+    const root = this.#store.fact(ROOT_FACT);
+    return root === null ? undefined : `pve.${root}.${this.#settings.pool ?? ''}`;
+  }
+
   async fingerprint(signal: AbortSignal): Promise<Fingerprint> {
     refuseAborted(signal);
     const unhealthy = (why: string): Fingerprint => ({ healthy: false, why, freeCapacity: null });
@@ -100,12 +107,15 @@ export class ProxmoxProvisioner implements Provisioner {
       if (templates === 0) return unhealthy('The token sees no template to clone.');
       const storages = await this.#storagesOf(resources, signal);
       const freeVmids = this.#freeVmids(resources);
+      await this.#learnRoot(resources, signal);
+      const { backendId } = this;
       const { addresses } = this.#settings;
       const freeAddresses = addresses === null ? null : this.#store.freeAddresses(addresses);
       return {
         healthy: true,
         why: `${resources.nodes.length} nodes answer, ${templates} templates are there.`,
         freeCapacity: capacityOf(resources, this.#settings, { freeVmids, freeAddresses, storages }),
+        ...(backendId === undefined ? {} : { backendId }),
       };
     } catch (error) {
       const translated = translateRefusal(error);
@@ -297,6 +307,15 @@ export class ProxmoxProvisioner implements Provisioner {
       if (disk !== null) this.#templateStorages.set(vmid, disk.storage);
     }
     return new Set(templates.flatMap(({ vmid }) => this.#templateStorages.get(vmid) ?? []));
+  }
+
+  /** Asks each time: an agent that is pointed at another cluster must not speak in the name of the first. */
+  async #learnRoot({ nodes }: PveResources, signal: AbortSignal): Promise<void> {
+    const node = nodes.find(({ status }) => status === 'online')?.node;
+    if (node === undefined) return;
+    const root = await this.#cluster.rootFingerprint(node, signal);
+    const plain = root?.replaceAll(':', '').toLowerCase() ?? null;
+    if (plain !== null && plain !== this.#store.fact(ROOT_FACT)) this.#store.noteFact(ROOT_FACT, plain);
   }
 
   #freeVmids({ takenVmids }: PveResources): number {

@@ -54,6 +54,9 @@ const ClusterStatusSchema = Type.Array(
   }),
 );
 const PermissionsSchema = Type.Record(Type.String(), Type.Record(Type.String(), Type.Integer()));
+const CertificatesSchema = Type.Array(
+  Type.Object({ filename: Type.Optional(Type.String()), fingerprint: Type.Optional(Type.String()) }),
+);
 const RolesSchema = Type.Array(Type.Object({ roleid: Type.String(), privs: Type.Optional(Type.String()) }));
 const VersionSchema = Type.Object({ version: Type.String() });
 const FeatureSchema = Type.Object({ hasFeature: Type.Union([Type.Integer(), Type.Boolean()]) });
@@ -122,6 +125,13 @@ export class PveCluster {
       if (error instanceof PveRefusal && error.status === 400) return false;
       throw error;
     }
+  }
+
+  /** The fingerprint of the cluster's own authority, which outlives each node's certificate; null where it has none. */
+  async rootFingerprint(node: string, signal: AbortSignal): Promise<string | null> {
+    const path = pvePath`/nodes/${node}/certificates/info`;
+    const certificates = read(CertificatesSchema, await this.client.get(path, signal));
+    return certificates.find(({ filename }) => filename === 'pve-root-ca.pem')?.fingerprint ?? null;
   }
 
   /** What the token itself may do: at one path, or at all that have an entry. */

@@ -84,8 +84,8 @@ export class VmFinder {
     const readers = Array.from({ length: READS_AT_ONCE }, async () => {
       for (let vm = waiting.shift(); vm !== undefined; vm = waiting.shift()) {
         const instance = await this.#instanceOf(vm, signal);
-        if (instance === null) unread.push(`the VM ${vm.vmid} cannot be read`);
-        else instances.push(instance);
+        if (instance === 'unread') unread.push(`the VM ${vm.vmid} cannot be read`);
+        else if (instance !== 'gone') instances.push(instance);
       }
     });
     await Promise.all(readers);
@@ -143,7 +143,7 @@ export class VmFinder {
     return isInRange || hasSealTag(tags) || (settings.pool !== null && pool === settings.pool);
   }
 
-  async #instanceOf(vm: PveVm, signal: AbortSignal): Promise<Instance | null> {
+  async #instanceOf(vm: PveVm, signal: AbortSignal): Promise<Instance | 'unread' | 'gone'> {
     const { store, cluster, sealSecret } = this.#parts;
     try {
       const claim = store.ofVmid(vm.vmid);
@@ -157,7 +157,10 @@ export class VmFinder {
       return this.#toInstance(vm, notes, await this.#powerOf(vm, cluster, signal));
     } catch (error) {
       if (isAppError(error, 'SAGA_ABORTED')) throw error;
-      return null; // Told as a problem by the caller: one VM must not hide the others.
+      // It went between the list and the look, as what an interrupted clone leaves does: that has to be proved.
+      const isGone =
+        saysNotThere(error) && (await proveAbsence(cluster, vm.vmid, signal)).existence === 'absent';
+      return isGone ? 'gone' : 'unread'; // Told as a problem by the caller: one VM must not hide the others.
     }
   }
 

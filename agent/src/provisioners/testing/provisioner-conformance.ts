@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { isAppError, type ErrorCode } from '@dc/shared/errors';
 import { makeSeal } from '@dc/shared/seal';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it as test } from 'vitest';
 import type {
   CreateRequest,
   Handle,
@@ -27,18 +27,24 @@ export interface ConformanceOptions {
   make(sealSecret: Uint8Array): Promise<ConformanceSubject>;
   tolerances?: Partial<Tolerances>;
   skips?: Skips;
+  /** Where a test takes long: only those with such a title, and why not the others. */
+  sample?: { readonly titles: RegExp; readonly reason: string };
 }
 
 /** Declares the suite for one driver. */
 export function describeProvisioner(name: string, options: ConformanceOptions): void {
   const { listLagMs = 0, testTimeoutMs = 20_000 } = options.tolerances ?? {};
+  const it = (title: string, body: () => Promise<void>, timeoutMs = testTimeoutMs): void => {
+    if (options.sample?.titles.test(title) ?? true) test(title, body, timeoutMs);
+    else test.skip(`${title} (${options.sample?.reason ?? ''})`, () => {});
+  };
   const unless = (test: SkippableTest, title: string, body: () => Promise<void>): void => {
     const reason = options.skips?.[test];
     if (reason === undefined) {
       it(title, body, testTimeoutMs);
     } else {
       // The driver says why, and the title repeats it.
-      it.skip(`${title} (${reason})`, () => {});
+      test.skip(`${title} (${reason})`, () => {});
     }
   };
 

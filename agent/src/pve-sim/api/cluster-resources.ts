@@ -63,7 +63,8 @@ function vms(call: Call): unknown[] {
         template: Number(vm.isTemplate),
         ...(name === undefined ? {} : { name }),
         ...(tags === undefined ? {} : { tags }),
-        ...(lock === undefined ? {} : { lock }),
+        // From 8 on.
+        ...(lock === undefined || cluster.version.major < 8 ? {} : { lock }),
         ...(vm.pool === undefined ? {} : { pool: vm.pool }),
         ...(state === 'unknown' ? {} : { maxmem, maxdisk, maxcpu: cpus, disk: 0, ...numbers }),
       };

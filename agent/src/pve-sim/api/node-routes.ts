@@ -40,6 +40,13 @@ export const NODE_ROUTES: readonly Route[] = [
     permission: { user: 'all' },
     handle: ({ cluster }) => [
       {
+        filename: 'pve-root-ca.pem',
+        fingerprint: cluster.rootFingerprint,
+        subject: '/CN=Proxmox Virtual Environment',
+        issuer: '/CN=Proxmox Virtual Environment',
+        san: [],
+      },
+      {
         filename: 'pve-ssl.pem',
         fingerprint: cluster.fingerprint,
         subject: '/CN=simulated',

@@ -58,6 +58,7 @@ export class Cluster {
   hasLostQuorum = false;
   /** Of the certificate that the API shows now. */
   fingerprint = '';
+  #rootFingerprint: string | undefined;
   readonly startedAtMs: number;
   /** Aborted when the simulator closes: nothing waits any longer. */
   readonly closing = new AbortController();
@@ -75,6 +76,12 @@ export class Cluster {
     this.pools = parts.pools;
     this.vms = parts.vms;
     this.startedAtMs = parts.clock.monotonic();
+  }
+
+  /** Of the cluster's own authority, which outlives the certificate. */
+  get rootFingerprint(): string {
+    const draw = (): string => Buffer.from(this.random.bytes(32)).toString('hex').toUpperCase();
+    return (this.#rootFingerprint ??= draw().replace(/(..)(?=.)/g, '$1:'));
   }
 
   /** Whether more than half of the nodes are there. */

@@ -116,7 +116,12 @@ export class ProxmoxFixture {
   }
 
   open(options: Partial<ProxmoxOptions> = {}): Promise<ProxmoxProvisioner> {
-    return ProxmoxProvisioner.open(this.options(options), this.context());
+    return this.openWith(this.options(options));
+  }
+
+  /** With exactly these options. */
+  openWith(options: ProxmoxOptions): Promise<ProxmoxProvisioner> {
+    return ProxmoxProvisioner.open(options, this.context());
   }
 
   /** An order for a new contract. */
