@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { isAppError, type ErrorCode } from '@dc/shared/errors';
 import { makeSeal } from '@dc/shared/seal';
-import { afterEach, beforeEach, describe, expect, it as test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it as vitestIt } from 'vitest';
 import type {
   CreateRequest,
   Handle,
@@ -35,8 +35,13 @@ export interface ConformanceOptions {
 export function describeProvisioner(name: string, options: ConformanceOptions): void {
   const { listLagMs = 0, testTimeoutMs = 20_000 } = options.tolerances ?? {};
   const it = (title: string, body: () => Promise<void>, timeoutMs = testTimeoutMs): void => {
-    if (options.sample?.titles.test(title) ?? true) test(title, body, timeoutMs);
-    else test.skip(`${title} (${options.sample?.reason ?? ''})`, () => {});
+    const { sample } = options;
+    if (sample?.titles.test(title) ?? true) {
+      vitestIt(title, body, timeoutMs);
+    } else {
+      // The driver says why, and the title repeats it.
+      vitestIt.skip(`${title} (${sample?.reason ?? ''})`, () => {});
+    }
   };
   const unless = (test: SkippableTest, title: string, body: () => Promise<void>): void => {
     const reason = options.skips?.[test];
@@ -44,7 +49,7 @@ export function describeProvisioner(name: string, options: ConformanceOptions): 
       it(title, body, testTimeoutMs);
     } else {
       // The driver says why, and the title repeats it.
-      test.skip(`${title} (${reason})`, () => {});
+      vitestIt.skip(`${title} (${reason})`, () => {});
     }
   };
 
