@@ -49,7 +49,9 @@ async function askSource(
   } catch (error) {
     if (!isAppError(error, 'RATE_SOURCE_UNUSABLE')) throw error;
     const askedAt = clock.now();
-    if (!signal.aborted) log.warn({ ...row, problem: error.message }, 'rates.source_unusable');
+    // Once for each thing that is wrong, and not every minute.
+    if (!signal.aborted && last?.problem !== error.message)
+      log.warn({ ...row, problem: error.message }, 'rates.source_unusable');
     return {
       ...row,
       ...{ rate_e9s: last?.rate_e9s ?? null, at: last?.at ?? null, asked_at: askedAt },

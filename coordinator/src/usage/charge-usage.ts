@@ -3,7 +3,7 @@
  * it from the renter's wallet as soon as it is there. Periodic jobs, one transaction a contract: a crash between two
  * loses nothing, and of two processes one is too late, since a charge is unique.
  */
-import { newUuid } from '@dc/shared/ids';
+import { createHash } from 'node:crypto';
 import type { Context } from '../context.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Transaction } from '../database/database.ts';
@@ -140,10 +140,11 @@ async function chargePeriod(
   const before = (await listUsageCharges(trx, contract.id)).filter(
     ({ from_at: fromAt }) => fromAt === period.fromAt,
   );
-  const amount = bill.amountE9s - before.reduce((sum, charge) => sum + charge.amount_e9s, 0n);
+  const chargedE9s = before.reduce((sum, charge) => sum + charge.amount_e9s, 0n);
+  const amount = bill.amountE9s - chargedE9s;
   if (amount <= 0n) return;
   const charge: ChargeRow = {
-    id: newUuid(context.clock, context.random),
+    id: chargeId(contract.id, period, chargedE9s),
     contract_id: contract.id,
     renter_pubkey: contract.renter_pubkey,
     from_at: period.fromAt,
@@ -160,4 +161,15 @@ async function chargePeriod(
   await insertCharge(trx, charge);
   await onCharge(trx, charge);
   await context.signals.emit(trx, 'contract', contract.id);
+}
+
+/**
+ * The id of a charge, from what it is for and never from when: a coordinator whose database is of yesterday makes the
+ * same one again, and whoever was told of it knows it. A UUIDv7 whose time is the end of the period.
+ */
+function chargeId(contractId: string, period: Interval, chargedE9s: bigint): string {
+  const subject = `${contractId} ${String(period.fromAt)} ${String(chargedE9s)}`;
+  const hash = createHash('sha256').update(`charge for use ${subject}`).digest('hex');
+  const time = period.toAt.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 18)}`;
 }

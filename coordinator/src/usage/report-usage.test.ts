@@ -144,6 +144,29 @@ describe('a charge for use, with losses on the way', () => {
     expect(await areReported(2)).toBe(true);
   });
 
+  it('that a coordinator told of before its database was restored is the same one, and counts once', async () => {
+    const id = await charge(UNIT);
+    await tell(id);
+    for (const laterMs of [HOUR_MS, 3 * DAY_MS]) {
+      // All that was known of it is gone, as in a backup of the day before; what was used is not.
+      await context().db.write(async (trx) => {
+        await trx.deleteFrom('usage_reports').execute();
+        await trx.deleteFrom('usage_charges').execute();
+        const { active_at } = await trx.selectFrom('contracts').select('active_at').executeTakeFirstOrThrow();
+        await trx
+          .updateTable('usage_meters')
+          .set({ closed_until_at: active_at, billed_seq: 0, due_at: 0 })
+          .execute();
+      });
+      await pass(market.coordinator, laterMs);
+      await until(async () => (await charges()).length === 1, 'the charge');
+      expect((await charges())[0]?.id).toBe(id);
+      await tell(id);
+      expect(await areReported(1)).toBe(true);
+      expect(told()).toBe(1000);
+    }
+  });
+
   it('counts once wherever a process crashes on the way, before and after each write and call', async () => {
     for (let at = 1, hasCrashed = true; hasCrashed; at += 1) {
       const id = await charge(UNIT);

@@ -25,6 +25,8 @@ export const USAGE_REPORT_TOPIC = defineTopic<Record<string, never>>('usage.repo
 const MINUTE_MS = 60_000;
 /** A meter remembers ids for a day at least. */
 const REMEMBERED_MS = 23 * 3_600_000;
+/** Stripe takes 35 days. */
+const BACKDATED_MS_MAX = 34 * 86_400_000;
 const THOUSANDTH_E9S = 1_000_000n;
 
 /** Leaves word that a charge is to be told of, in the transaction that makes it. */
@@ -47,10 +49,13 @@ export async function reportUsage(
   const charge = await findCharge(db.read, chargeId);
   if (charge === null) return;
   const customer = await customerOf(context, reporter, charge.renter_pubkey, signal);
-  const report = await db.write((trx) => prepareReport(trx, charge, { customer, now: clock.now() }));
+  const { report, isFirst } = await db.write((trx) =>
+    prepareReport(trx, charge, { customer, now: clock.now() }),
+  );
   if (report.reported_at !== null) return;
   const words = { id: chargeId, customer: report.customer_id, at: report.event_at };
-  const isForgotten = clock.now() - report.sent_at > REMEMBERED_MS;
+  // The first time it may have been told before all the same, by whoever had this database before it was restored.
+  const isForgotten = clock.now() - (isFirst ? charge.to_at : report.sent_at) > REMEMBERED_MS;
   if (!isForgotten || !(await reporter.isKnown(words, signal))) {
     // The id is fresh from here on, so that the next attempt may repeat it.
     if (isForgotten) await db.write((trx) => updateReport(trx, chargeId, { sent_at: clock.now() }));
@@ -87,10 +92,10 @@ async function prepareReport(
   { customer, now }: { customer: string; now: number },
 ) {
   const before = await findReport(trx, charge.id);
-  if (before !== null) return before;
+  if (before !== null) return { report: before, isFirst: false };
   const taken = new Set(await listReportMinutes(trx, customer));
-  // Back from when it was made: a meter takes what is old, and hardly anything of the future.
-  let eventAt = Math.floor(charge.created_at / MINUTE_MS) * MINUTE_MS;
+  // Back from the end of its period: a meter takes what is old, though not too old.
+  let eventAt = Math.floor(Math.max(charge.to_at, now - BACKDATED_MS_MAX) / MINUTE_MS) * MINUTE_MS;
   while (taken.has(eventAt)) eventAt -= MINUTE_MS;
   const report = {
     charge_id: charge.id,
@@ -100,7 +105,7 @@ async function prepareReport(
     reported_at: null,
   };
   await insertReport(trx, report);
-  return report;
+  return { report, isFirst: true };
 }
 
 /** What this charge adds to its period, in whole thousandths: those of a period add up, however many charges it has. */
