@@ -4,7 +4,7 @@
  * the vendor's description of the API, and typed by hand.
  *
  * A call that starts a task waits for it, prints its log, and does not tell by its exit code how the task ended
- * (PVE::RESTEnvironment, fork_worker): whoever made it looks at what it was for.
+ * (PVE::RESTEnvironment, fork_worker): the task itself is asked, and whoever made it looks at what it was for.
  */
 import { AppError } from '@dc/shared/errors';
 import { lastWords, runOrThrow, type Host } from './host.ts';
@@ -61,14 +61,26 @@ export class Pvesh {
     return result.exitCode === 0 ? parseJson(result.stdout, path) : null;
   }
 
-  /** Changes something; answers what was printed. SETUP_STEP_FAILED where it refuses, or complains about its task. */
+  /** Changes something; answers what was printed. SETUP_STEP_FAILED where it refuses, or its task did not end well. */
   async change(argv: readonly [string, ...string[]]): Promise<string> {
     const result = await this.#host.run({ argv }, this.#signal);
-    // A task that failed writes its error to stderr; a warning there comes with `Task finished with n warning(s)`.
-    if (result.exitCode === 0 && (result.stderr.trim() === '' || /warning/i.test(result.stderr)))
-      return result.stdout;
-    throw new AppError('SETUP_STEP_FAILED', `${argv.slice(0, 3).join(' ')}: ${lastWords(result)}`);
+    const name = argv.slice(0, 3).join(' ');
+    if (result.exitCode !== 0) throw new AppError('SETUP_STEP_FAILED', `${name}: ${lastWords(result)}`);
+    const upid = /"?(UPID:([^:]+):[^"\s]+)"?\s*$/.exec(result.stdout);
+    if (upid !== null) {
+      const [, id = '', node = ''] = upid;
+      const { exitstatus } = (await this.get(apiPath`/nodes/${node}/tasks/${id}/status`)) as TaskStatus;
+      if (exitstatus === 'OK' || exitstatus?.startsWith('WARNINGS') === true) return result.stdout;
+      throw new AppError('SETUP_STEP_FAILED', `${name}: ${exitstatus ?? lastWords(result)}`);
+    }
+    // No task to ask: what stands on stderr is its error then, or a warning.
+    if (result.stderr.trim() === '' || /warning/i.test(result.stderr)) return result.stdout;
+    throw new AppError('SETUP_STEP_FAILED', `${name}: ${lastWords(result)}`);
   }
+}
+
+interface TaskStatus {
+  readonly exitstatus?: string;
 }
 
 /** The JSON that stands at the end of what was printed. */
