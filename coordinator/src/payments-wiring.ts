@@ -18,6 +18,8 @@ import { paymentAdminRoutes } from './payments/payment-admin-routes.ts';
 import { createIcpayPayment } from './payments/icpay/icpay-payment.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
 import { sendRefund } from './payments/refund-job.ts';
+import { invoiceRoutes } from './invoices/invoice-routes.ts';
+import { spendingRoutes } from './invoices/spending-routes.ts';
 import { refundGateRoutes } from './payments/refund-gate-routes.ts';
 import { REFUND_TOPIC } from './payments/refund-topic.ts';
 import { createStripeMeter } from './payments/stripe/stripe-meter.ts';
@@ -79,6 +81,8 @@ export function paymentRoutes(context: Context, payments: Payments): Route[] {
     ...walletRoutes(context, payments),
     ...paymentAdminRoutes(context),
     ...refundGateRoutes(context),
+    ...invoiceRoutes(context),
+    ...spendingRoutes(context),
   ];
 }
 

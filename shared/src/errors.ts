@@ -304,6 +304,12 @@ export const ERRORS = {
     'What was used of earlier rentals is unpaid.',
     'Top up the wallet: what is due is taken from it within a minute.',
   ),
+  SPENDING_LIMIT: row(
+    'exhausted',
+    'Your own spending limit of this month does not allow it.',
+    'Raise the limit on the page Invoices (or PUT /api/v1/spending/limits), or wait for the next month.',
+  ),
+  INVOICE_NOT_FOUND: row('not_found', 'There is no such invoice, or it is not yours.', 'Check the number.'),
   REFUND_NOT_FOUND: row('not_found', 'There is no such refund request.', 'Check the address.'),
   REFUND_STATE: row(
     'conflict',

@@ -240,6 +240,41 @@ export const RawConfigSchema = closed(
       },
       'up to where refunds leave without a person, in whole units of the currency; what was never delivered always does',
     ),
+    invoices: closed(
+      {
+        seller_name: Type.String({
+          maxLength: 200,
+          description: 'who sells; the host of public_url unless given',
+          default: '',
+          examples: ['Example Hosting Ltd'],
+        }),
+        seller_address: Type.String({
+          maxLength: 500,
+          description: 'in lines',
+          default: '',
+          examples: ['1 Example Street\n10115 Berlin'],
+        }),
+        seller_country: Type.String({
+          pattern: '^([A-Z]{2})?$',
+          description: 'ISO 3166 code; with vat_number it decides about the reverse charge',
+          default: '',
+          examples: ['DE'],
+        }),
+        vat_number: Type.String({
+          maxLength: 20,
+          description: 'of the seller',
+          default: '',
+          examples: ['DE123456789'],
+        }),
+        tax_note: Type.String({
+          maxLength: 300,
+          description: 'what invoices say where no tax is charged',
+          default: '',
+          examples: ['No VAT is charged (small business).'],
+        }),
+      },
+      'what stands on invoices, receipts and credit notes; those that are issued do not change with it',
+    ),
     rate_limits: closed(
       {
         per_key: perMinute('requests a minute of one key or session', 600),

@@ -1,4 +1,5 @@
 /** The coordinator's settings after loading: validated, with defaults. config-schema.ts says what may be written. */
+import type { Party } from '../invoices/document.ts';
 import type { LogLevel } from '../lib/log.ts';
 import type { RefundBounds } from '../payments/refund-bounds.ts';
 import type { ExchangeName } from '../prices/exchange-formats.ts';
@@ -86,6 +87,12 @@ export interface CoordinatorConfig {
   };
   /** Up to where refunds leave without a person. */
   refunds: RefundBounds;
+  /** What stands on invoices beside what was bought. */
+  invoices: {
+    seller: Party;
+    /** What is said where no tax is charged; null for nothing. */
+    taxNote: string | null;
+  };
   rateLimits: {
     /** Requests a minute for a key or session; bursts of a fifth of it. */
     perKeyPerMinute: number;

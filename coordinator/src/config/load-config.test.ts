@@ -72,6 +72,10 @@ describe('the configuration', () => {
       },
       earning: { releaseIntervalMs: 86_400_000, proofMs: 600_000, evidenceGraceMs: 86_400_000 },
       refunds: { perRefund: 1000, perRenterADay: 2000, perDay: 20_000, units: {} },
+      invoices: {
+        seller: { name: 'rent.example.net', address: '', country: '', vat_number: null },
+        taxNote: null,
+      },
       rateLimits: { perKeyPerMinute: 600, perAgentPerMinute: 6000, perAddressPerMinute: 600 },
     });
   });

@@ -158,7 +158,7 @@ function toPayments(
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
   const dataDir = resolve(folder, raw.data_dir);
-  const { agents, contracts, earning, prices, refunds, rate_limits: limits } = raw;
+  const { agents, contracts, earning, prices, refunds, invoices, rate_limits: limits } = raw;
   return {
     environment: raw.environment,
     publicUrl: new URL(raw.public_url).origin,
@@ -196,6 +196,15 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
       perRenterADay: refunds.per_renter_a_day,
       perDay: refunds.per_day,
       units: refunds.units,
+    },
+    invoices: {
+      seller: {
+        name: invoices.seller_name === '' ? new URL(raw.public_url).hostname : invoices.seller_name,
+        address: invoices.seller_address,
+        country: invoices.seller_country,
+        vat_number: invoices.vat_number === '' ? null : invoices.vat_number,
+      },
+      taxNote: invoices.tax_note === '' ? null : invoices.tax_note,
     },
     rateLimits: {
       perKeyPerMinute: limits.per_key,

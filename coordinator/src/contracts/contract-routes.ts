@@ -19,6 +19,7 @@ import type { Reader } from '../database/database.ts';
 import { listContractRecords } from '../evidence/record-store.ts';
 import { accountOf, type Principal } from '../http/principal.ts';
 import { readRoute, streamRoute, writeRoute, type Route } from '../http/route.ts';
+import { assertWithinLimit } from '../invoices/spending.ts';
 import { openPaymentNow } from '../payments/checkouts.ts';
 import { keyOfContract, keyOfExtension } from '../payments/payment-asks.ts';
 import { pay } from '../payments/payment-service.ts';
@@ -64,6 +65,7 @@ function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
       'PAYMENT_AMOUNT_UNSUPPORTED',
       'TOKEN_RATE_STALE',
       'WALLET_TOO_LOW',
+      'SPENDING_LIMIT',
       'SSH_KEY_INVALID',
       'USAGE_CAP_REQUIRED',
       'USAGE_UNPAID',
@@ -78,6 +80,10 @@ function createRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
         body,
         sshKey,
         renter: accountOf(principal).account,
+      });
+      await assertWithinLimit(context, trx, {
+        account: contract.renter_pubkey,
+        currency: contract.currency,
       });
       const { refund_to: refundTo = 'source' } = body;
       const paid = await pay(context, trx, { contract, refundTo }, provider);
@@ -200,6 +206,7 @@ function extendRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
       'PAYMENT_AMOUNT_UNSUPPORTED',
       'TOKEN_RATE_STALE',
       'WALLET_TOO_LOW',
+      'SPENDING_LIMIT',
       'USAGE_UNPAID',
       'MONEY_RANGE',
     ],
@@ -211,6 +218,7 @@ function extendRoute(context: Context, payments: ReadonlyMap<string, PaymentProv
         throw new AppError('PERMISSION_DENIED', 'Only the renter can extend a contract.');
       const provider = paymentBy(payments, contract.payment_method);
       const extension = await requestExtension(context, trx, contract, body.hours);
+      await assertWithinLimit(context, trx, { account: caller.account, currency: contract.currency });
       const after = await pay(context, trx, { contract, extension }, provider);
       return { status: 200, body: await viewRow(trx, after, now) };
     },

@@ -3,6 +3,7 @@
  * `_e9s` is always a bigint; times (`…_at`) are milliseconds since the epoch; booleans are 0 and 1; JSON is text.
  */
 
+import type { DocumentTables } from './tables-documents.ts';
 import type { PaymentTables } from './tables-payments.ts';
 import type { MoneyTables } from './tables-money.ts';
 import type { RefundTables } from './tables-refunds.ts';
@@ -13,7 +14,15 @@ import type { UsageTables } from './tables-usage.ts';
 
 /** Table name → row. A migration that makes a table adds its row type here. */
 export interface Tables
-  extends SpineTables, SafeModeTables, PaymentTables, MoneyTables, UsageTables, RefundTables, PriceTables {
+  extends
+    SpineTables,
+    SafeModeTables,
+    PaymentTables,
+    MoneyTables,
+    UsageTables,
+    RefundTables,
+    PriceTables,
+    DocumentTables {
   migrations: MigrationsTable;
   meta: MetaTable;
   outbox: OutboxTable;

@@ -41,11 +41,11 @@ export function openApiRoute(routes: readonly Route[]): Route {
   return route;
 }
 
-/** The document. Pages (text/html) are not part of the API. */
+/** The document. Pages and what they load are not part of the API. */
 export function buildOpenApi(routes: readonly Route[]): Json {
   const paths: Record<string, Json> = {};
   for (const route of routes) {
-    if (route.kind === 'stream' && !isApi(route.produces)) continue;
+    if (route.kind === 'stream' && !isApi(route)) continue;
     const path = route.url.replaceAll(/:([a-z_]+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route, path) };
   }
@@ -75,9 +75,8 @@ export function buildOpenApi(routes: readonly Route[]): Json {
   };
 }
 
-/** Whether answers of this type are for programs. */
-const isApi = (mediaType: string): boolean =>
-  /^(application\/(json|jsonl|x-ndjson)|text\/event-stream)\b/.test(mediaType);
+/** Whether the route is for programs: files that the API hands out are part of it, whatever their type. */
+const isApi = ({ url }: Route): boolean => url.startsWith('/api/') || url.startsWith('/health/');
 
 function operationOf(route: Route, path: string): Json {
   const permissions = permissionsOf(route);

@@ -1,6 +1,8 @@
 /** Takes what was used beyond the rent from the renter's wallet, and books it as the provider's. */
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { documentUsage } from '../invoices/payment-documents.ts';
+import { noteSpending } from '../invoices/spending.ts';
 import { insertReleases, NO_TIME } from './earning-store.ts';
 import { balanceOf } from './ledger-store.ts';
 import { usageCharged } from './ledger-wallet.ts';
@@ -21,7 +23,7 @@ export interface UsageDebit {
 
 /** Books it, once; false where the wallet does not hold enough, and nothing was changed. */
 export async function bookUsage(
-  context: Pick<Context, 'ledger' | 'clock'>,
+  context: Pick<Context, 'ledger' | 'clock' | 'config'>,
   trx: Transaction,
   debit: UsageDebit,
 ): Promise<boolean> {
@@ -32,6 +34,8 @@ export async function bookUsage(
   const amount = { amountE9s, currency };
   const set = usageCharged({ cause, contractId, renterPubkey, providerPubkey, amount });
   if ((await context.ledger.append(trx, set)) === 'already_posted') return true;
+  await documentUsage(context, trx, { account: renterPubkey, contractId, cause, amountE9s, currency });
+  await noteSpending(context, trx, { account: renterPubkey, currency });
   await insertReleases(trx, [
     {
       ...{ cause, contract_id: contractId, provider_pubkey: providerPubkey, currency },

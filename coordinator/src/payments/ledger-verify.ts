@@ -5,6 +5,7 @@
  */
 import { sql } from 'kysely';
 import type { Database, Reader } from '../database/database.ts';
+import { problemOfDocuments } from '../invoices/verify-documents.ts';
 import { problemOfUsage } from '../usage/verify-usage.ts';
 import { problemOfContract } from './verify-contract.ts';
 import { Balances, isOfContract, problemOfSet, type RawSet } from './verify-set.ts';
@@ -51,7 +52,8 @@ export function verifyLedger(database: Database, proofMs: number | null = null):
       shared.firstProblem() ??
       (await problemOfPayouts(reader, shared)) ??
       (await problemOfStrays(reader)) ??
-      (await problemOfUsage(reader));
+      (await problemOfUsage(reader)) ??
+      (await problemOfDocuments(reader));
     return verdict;
   });
 }

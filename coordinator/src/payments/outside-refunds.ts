@@ -7,6 +7,7 @@ import { moveContract } from '../contracts/contract-service.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { documentRefundByHand } from '../invoices/payment-documents.ts';
 import { overcountedE9s, settleCovered } from './count-by-hand.ts';
 import { refundByHandUncounted, refundByHandFailed, refundedByHand } from './ledger-by-hand.ts';
 import { balanceOf } from './ledger-store.ts';
@@ -151,6 +152,8 @@ async function bookOutside(
   if (amountE9s > coveredE9s) {
     const amount = { amountE9s: amountE9s - coveredE9s, currency };
     await context.ledger.append(trx, refundedByHand({ cause, contractId, method, amount }));
+    const { account_pubkey: account } = payment;
+    await documentRefundByHand(context, trx, { account, contractId, method, causes: [cause], ...amount });
   }
   const contract = await findContract(trx, contractId ?? '');
   if (contract === null) return;
@@ -187,5 +190,8 @@ async function takeFromWallet(
     trx,
     walletRefundConfirmed({ cause: `${cause}:confirmed`, renterPubkey, amount, method }),
   );
+  const causes = [`${cause}:confirmed`];
+  const back = { account: renterPubkey, contractId: null, method, causes, ...amount };
+  await documentRefundByHand(context, trx, back);
   return coveredE9s;
 }

@@ -8,6 +8,7 @@ import { touchContract } from '../contracts/contract-service.ts';
 import { findContract } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
+import { documentTopUp } from '../invoices/payment-documents.ts';
 import { applyDispute } from './disputes.ts';
 import { walletToppedUp } from './ledger-wallet.ts';
 import { LOOK_TOPIC } from './payment-asks.ts';
@@ -261,4 +262,9 @@ async function bookTopUp(context: Context, trx: Transaction, payment: PaymentRow
       tax: { amountE9s: payment.tax_e9s, currency },
     }),
   );
+  await documentTopUp(context, trx, {
+    ...{ account: payment.account_pubkey, method: payment.method, currency },
+    cause: `payment:${payment.method}:${payment.key}`,
+    ...{ amountE9s: payment.amount_e9s, taxE9s: payment.tax_e9s },
+  });
 }

@@ -11,6 +11,7 @@ import { findExtension, type ExtensionRow } from '../contracts/extension-store.t
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { autoAccepts } from '../offerings/provider-store.ts';
+import { documentPayment } from '../invoices/payment-documents.ts';
 import { balanceOf } from './ledger-store.ts';
 import { paidFromWallet } from './ledger-wallet.ts';
 import { accounts, paymentReceived } from './ledger.ts';
@@ -133,7 +134,11 @@ export async function applyPaymentNotice(
 }
 
 /** Books what came. Throws LEDGER_REFUSED unless it is `due`; null where any amount is taken, because it goes back. */
-async function book({ context, trx, contract, notice }: Receipt, due: bigint | null): Promise<void> {
+async function book(
+  { context, trx, contract, notice }: Receipt,
+  due: bigint | null,
+  extension?: ExtensionRow,
+): Promise<void> {
   const { amount, taxE9s = 0n } = notice;
   const isDue = due === null ? amount.amountE9s >= 0n : amount.amountE9s === due;
   if (amount.currency !== contract.currency || !isDue)
@@ -153,6 +158,10 @@ async function book({ context, trx, contract, notice }: Receipt, due: bigint | n
           tax: { amountE9s: taxE9s, currency: amount.currency },
         });
   await context.ledger.append(trx, set);
+  const { cause } = movement;
+  const of = extension === undefined ? { contract } : { contract, extension };
+  const paid = { ...of, cause, amountE9s: amount.amountE9s, taxE9s };
+  await documentPayment(context, trx, paid);
 }
 
 /** Sends back what came with this notice, and nothing else. */
@@ -186,7 +195,7 @@ async function applyToExtension(receipt: Receipt, extensionId: string): Promise<
     throw new AppError('LEDGER_REFUSED', 'The contract has no such extension.');
   if (notice.kind === 'failed') return dropExtension(context, trx, contract, extension);
   const isFirst = extension.state === 'pending' || extension.state === 'failed';
-  await book(receipt, isFirst ? extension.price_e9s : null);
+  await book(receipt, isFirst ? extension.price_e9s : null, extension);
   if (!isFirst) return sendBack(receipt, 'paid_twice');
   if (!(await giveExtension(context, trx, contract, extension))) await sendBack(receipt, 'too_late');
 }

@@ -95,7 +95,7 @@ function declineRoute(context: Context): Route {
     permission: 'admin',
     summary: 'Puts the money into the renter’s wallet instead; the renter reads why.',
     schema: { params: closed({ id: Uuid }), body: DeclineRefund, response: RefundRequest },
-    errors: ['REFUND_NOT_FOUND', 'REFUND_STATE', 'COORDINATOR_SAFE_MODE'],
+    errors: ['PAYMENT_PROVIDER_UNAVAILABLE', 'REFUND_NOT_FOUND', 'REFUND_STATE', 'COORDINATOR_SAFE_MODE'],
     idempotency: 'optional',
     async handle({ params, body, principal }, trx) {
       const by = accountOf(principal).account;

@@ -4,6 +4,7 @@ import { touchContract } from '../contracts/contract-service.ts';
 import { findContract } from '../contracts/contract-store.ts';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
+import { documentRefund } from '../invoices/payment-documents.ts';
 import { refundedToWallet } from './ledger-wallet.ts';
 import { refundConfirmed } from './ledger.ts';
 import { listPaymentRefunds } from './payment-store.ts';
@@ -55,6 +56,11 @@ export async function settleRefund(
     const cause = `${key}:wallet`;
     await context.ledger.append(trx, refundedToWallet({ cause, contractId, renterPubkey, amount }));
   }
+  const causes = [
+    ...(way.processorE9s + way.taxE9s > 0n ? [`${key}:confirmed`] : []),
+    ...(way.walletE9s > 0n ? [`${key}:wallet`] : []),
+  ];
+  await documentRefund(context, trx, { refund, contract, causes, taxE9s: way.taxE9s });
   // What was paid twice or too late is back; the contract's own payment stands as it did.
   if (key !== endRefundKey(contractId)) return;
   const event = refund.amount_e9s === contract.total_e9s ? 'refund_all' : 'refund_part';

@@ -116,6 +116,24 @@ describe('the pages of payments', () => {
     expect(text).toContain(`/contracts/${id}`);
     expect(text).toContain('data-decide="decline"');
   });
+
+  it('show a renter their invoices, what stands on them, and what of a limit is reached', async () => {
+    market.standIn.deliverTo(market.deliver);
+    expect(await show('/invoices')).toMatchObject({ location: '/login?next=/invoices' });
+    const { client } = market.coordinator;
+    const limits = { limits: [{ amount_e9s: '2000000000', currency: 'USD' }] };
+    await client.put('/spending/limits', limits, { key: market.renter });
+    const { id } = await rentCaptured(market);
+    const cookie = await signIn(market.renter);
+    expect((await show(`/contracts/${id}`, cookie)).text).toContain(`href="/invoices?contract=${id}"`);
+    const { text } = await show(`/invoices?contract=${id}`, cookie);
+    expect(text).toContain('Invoice INV-2026-000001');
+    expect(text).toContain('href="/api/v1/invoices/INV-2026-000001/pdf"');
+    expect(text).toContain('50 % of your limit is reached');
+    expect((await show('/invoices?cursor=x', cookie)).status).toBe(200);
+    const other = await show('/invoices?contract=01993b5e-0000-7000-8000-000000000001', cookie);
+    expect(other.text).toContain('None yet.');
+  });
 });
 
 describe('the pages of an offering that charges for use', () => {

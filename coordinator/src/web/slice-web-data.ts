@@ -27,10 +27,11 @@ import { findRate, viewRate } from '../prices/token-price.ts';
 import { viewAttention } from '../trust/attention.ts';
 import { viewUptime } from '../trust/uptime-view.ts';
 import { viewUsage } from '../usage/usage-view.ts';
+import type { Payments } from '../payments/checkouts.ts';
+import { moneyWebData } from './money-web-data.ts';
 import type { OfferingFilter } from './offering-filter.ts';
 import type { Page, ShownOffering, WebData } from './web-data.ts';
 
-const STUCK_SHOWN = 100;
 /** As many as a person reads before they would rather filter. */
 const OFFERINGS_PER_PAGE = 30;
 const CONTRACTS_PER_PAGE = 30;
@@ -94,6 +95,7 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
       if (payment === null) return null;
       return payment.contract_id === null ? '/wallet' : `/contracts/${payment.contract_id}`;
     },
+    ...moneyWebData(context, payments),
   };
 }
 

@@ -2,6 +2,7 @@
 import type { WireContract } from '@dc/shared/wire/contract';
 import type { WireDispute, WireKeptEvent, WireRefundRequest } from '@dc/shared/wire/payment-admin';
 import type { WireTokenRate } from '@dc/shared/wire/rate';
+import type { WireBillingProfile, WireInvoice, WireSpending } from '@dc/shared/wire/invoices';
 import type { WireWallet } from '@dc/shared/wire/wallet';
 import type { WireOffering, WireProvider } from '@dc/shared/wire/offering';
 import type { WireAttention, WireUptime } from '@dc/shared/wire/trust';
@@ -27,6 +28,14 @@ export interface Page<Item> {
 export interface ShownWallet extends WireWallet {
   /** With what it can be topped up. */
   methods: readonly string[];
+}
+
+/** A renter's invoices as the pages show them. */
+export interface ShownInvoices {
+  invoices: readonly WireInvoice[];
+  nextCursor: string | null;
+  profile: WireBillingProfile | null;
+  spending: WireSpending;
 }
 
 /** What waits for the operator. */
@@ -68,6 +77,12 @@ export interface WebData {
   findTokenRates?(): Promise<ReadonlyMap<string, WireTokenRate>>;
   /** What waits for the operator; null where the caller is none. */
   findAdmin?(principal: AccountPrincipal): Promise<ShownAdmin | null>;
+  /** The caller's invoices, of one contract where asked for, and what belongs to them. */
+  findInvoices?(
+    principal: AccountPrincipal,
+    contractId: string | null,
+    cursor: string | null,
+  ): Promise<ShownInvoices>;
   /** The caller's wallet; null where there are none here. */
   findWallet?(principal: AccountPrincipal): Promise<ShownWallet | null>;
   /**

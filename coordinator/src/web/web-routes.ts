@@ -14,6 +14,7 @@ import { adminPage } from './pages/admin-page.ts';
 import { contractPage } from './pages/contract-page.ts';
 import type { Viewer } from './pages/contract-parts.ts';
 import { contractsPage } from './pages/contracts-page.ts';
+import { invoicesPage } from './pages/invoices-page.ts';
 import { accountPage, loginPage } from './pages/login-page.ts';
 import { offeringsPage } from './pages/offerings-page.ts';
 import { providerPage } from './pages/provider-page.ts';
@@ -46,6 +47,7 @@ export function buildWeb(context: Context, data: WebData = sliceWebData(context)
       site.page('/login', 'Signing in, or who is signed in.', (input) => showLogin(data, input)),
       site.page('/admin', 'What waits for the operator.', (input) => showAdmin(data, input)),
       site.page('/wallet', 'The caller’s wallet.', (input) => showWallet(data, input)),
+      site.page('/invoices', 'The caller’s invoices and spending.', (input) => showInvoices(data, input)),
       site.page('/pay/return', 'Back from a payment provider.', (input) => showReturn(data, input)),
       site.page('/contracts', 'The caller’s contracts.', (input) => showContracts(data, input)),
       site.page('/contracts/:id', 'One contract, live.', (input) => showContract(data, input)),
@@ -96,6 +98,17 @@ async function showWallet(data: WebData, { principal }: PageInput): Promise<Page
   const wallet = (await data.findWallet?.(principal)) ?? null;
   if (wallet === null) throw new AppError('ROUTE_NOT_FOUND');
   return walletPage(wallet);
+}
+
+async function showInvoices(data: WebData, { principal, raw }: PageInput): Promise<PageAnswer> {
+  if (principal.kind !== 'account') return { redirectTo: '/login?next=/invoices' };
+  const { contract, cursor } = raw.request.query as { contract?: unknown; cursor?: unknown };
+  const contractId = typeof contract === 'string' && UUID.test(contract) ? contract : null;
+  // A cursor that is none starts at the beginning: an old link is no reason for an error.
+  const start = typeof cursor === 'string' && /^[0-9]{1,15}~[A-Z0-9-]{1,40}$/.test(cursor) ? cursor : null;
+  const shown = await data.findInvoices?.(principal, contractId, start);
+  if (shown === undefined) throw new AppError('ROUTE_NOT_FOUND');
+  return invoicesPage(shown, contractId);
 }
 
 /** What the address says of the payment is not believed: the provider is asked. */
@@ -181,6 +194,6 @@ function parseId(
 function isOwnPath(next: unknown): next is string {
   return (
     typeof next === 'string' &&
-    /^\/(?:contracts|offerings|providers|wallet|admin)?(?:\/[0-9a-f-]{1,64})?$/.test(next)
+    /^\/(?:contracts|offerings|providers|wallet|invoices|admin)?(?:\/[0-9a-f-]{1,64})?$/.test(next)
   );
 }

@@ -7,6 +7,7 @@ import { AskTopUp, TopUp, Wallet } from '@dc/shared/wire/wallet';
 import type { Context } from '../../context.ts';
 import { accountOf } from '../../http/principal.ts';
 import { readRoute, writeRoute, type Route } from '../../http/route.ts';
+import { documentTopUp } from '../../invoices/payment-documents.ts';
 import { openPaymentNow, type Payments } from '../checkouts.ts';
 import { walletToppedUp } from '../ledger-wallet.ts';
 import { askForPayment, keyOfTopUp } from '../payment-asks.ts';
@@ -66,6 +67,7 @@ export function walletRoutes(context: Context, payments: Payments): Route[] {
           trx,
           walletToppedUp({ cause, method: 'test', renterPubkey: account, amount }),
         );
+        await documentTopUp(context, trx, { account, method: 'test', cause, ...amount, taxE9s: 0n });
         const payment = { method: 'test', status: 'succeeded' as const, checkout_url: null };
         return { status: 201, body: { id, amount: body.amount, payment, created_at: toTimestamp(now) } };
       },

@@ -32,7 +32,7 @@ export const ASSETS_PATH = '/assets/';
 export const MANIFEST_NAME = 'manifest.json';
 
 const WEB_FOLDER = path.join(import.meta.dirname, '..');
-const ENTRIES = ['page', 'login', 'rent', 'contract', 'wallet', 'admin'];
+const ENTRIES = ['page', 'login', 'rent', 'contract', 'wallet', 'invoices', 'admin'];
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',

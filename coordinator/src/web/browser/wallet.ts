@@ -2,6 +2,7 @@
 import type { WireMoney } from '@dc/shared/money/money';
 import type { WireTopUp } from '@dc/shared/wire/wallet';
 import { callApi, problemText } from './api.ts';
+import { parseAmount } from './parse-amount.ts';
 import { byId, chosenValue, setProblem, whileBusy } from './dom.ts';
 
 const form = byId('top-up', HTMLFormElement);
@@ -34,10 +35,7 @@ async function topUp(): Promise<void> {
 /** The amount in the field; null, with what is wrong said beside it, where there is none. */
 function readAmount(): WireMoney | null {
   const { value } = byId('amount', HTMLInputElement);
-  const match = /^([1-9]\d{0,6}|0)(?:\.(\d{1,9}))?\s*([a-z]{3,5})$/i.exec(value.trim());
-  setProblem('amount', match === null ? 'Write it like "20.00 USD".' : '');
-  if (match === null) return null;
-  const [, whole = '', decimals = '', currency = ''] = match;
-  const amountE9s = BigInt(whole) * 1_000_000_000n + BigInt(decimals.padEnd(9, '0'));
-  return { amount_e9s: String(amountE9s), currency: currency.toUpperCase() };
+  const amount = parseAmount(value);
+  setProblem('amount', amount === null ? 'Write it like "20.00 USD".' : '');
+  return amount;
 }

@@ -237,6 +237,7 @@ function renderTerms(view: ContractView): Html {
       ${fact('In tokens', tokenPriceText(contract))}
       ${fact('Refunded', contract.refunded === null ? null : moneyText(contract.refunded))}
       ${fact('Statement', contract.paid_at === null ? null : statementLink(contract.id))}
+      ${fact('Invoices', contract.paid_at === null || viewer !== 'renter' ? null : invoicesLink(contract.id))}
       ${fact('System', contract.operating_system)}
     </dl>
     ${renderExtending(view)}
@@ -267,6 +268,9 @@ function tokenPriceText({
 /** Where the money is: releases and credits, each with the records that prove it. */
 const statementLink = (id: string): Html =>
   html`<a href="/api/v1/contracts/${id}/statement">releases, credits and their evidence</a>`;
+
+const invoicesLink = (id: string): Html =>
+  html`<a href="/invoices?contract=${id}">invoice and credit notes</a>`;
 
 function renderHistory({ contract }: ContractView): Html {
   return html`<details>

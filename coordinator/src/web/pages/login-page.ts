@@ -39,7 +39,8 @@ export function accountPage(account: AccountName): PageParts {
         <p class="problem" id="logout-problem" role="alert"></p>
         <p class="actions" data-script hidden>
           <button type="button" class="button" id="logout">Log out</button>
-          <a href="/contracts">My contracts</a>
+          <a href="/contracts">My contracts</a> <a href="/invoices">Invoices and spending</a>
+          <a href="/wallet">Wallet</a>
         </p>
       </section>
       <details>
