@@ -64,6 +64,7 @@ describe('dc-coordinator --help', () => {
     'admin ledger',
     'admin ledger verify',
     'admin ledger export',
+    'admin report',
     'admin grant-admin',
     'admin stats',
     'admin refunds',

@@ -26,6 +26,7 @@ import { addSafeModeCommands } from './safe-mode/safe-mode-commands.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { systemRandom } from './lib/system-random.ts';
 import { EXPORT_FORMATS, type ExportFormat } from './payments/ledger-export.ts';
+import { monthlyCsv } from './payments/monthly-report.ts';
 import { createCoordinator, openCurrent, openMigrated } from './wiring.ts';
 
 /** What a command is given by the process. */
@@ -116,6 +117,16 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
     .addOption(new Option('--format <format>', 'how').choices(EXPORT_FORMATS).default('csv'))
     .action((options: ConfigOption & { format: ExportFormat }) =>
       withDatabase(options, (db) => exportLedger(db, options.format, (text) => environment.print(text))),
+    );
+  addConfig(admin.command('report'))
+    .description(
+      'Prints a month of the ledger as CSV: what accounts held before, what moved, what they hold after.',
+    )
+    .requiredOption('--month <month>', 'such as 2026-11 (UTC)')
+    .action((options: ConfigOption & { month: string }) =>
+      withDatabase(options, async (db) =>
+        environment.print((await db.snapshot((reader) => monthlyCsv(reader, options.month))).trimEnd()),
+      ),
     );
   addConfig(admin.command('grant-admin'))
     .description('Makes the account of a key an admin.')

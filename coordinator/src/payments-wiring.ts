@@ -17,6 +17,7 @@ import { CAPTURE_TOPIC, CLOSE_TOPIC, LOOK_TOPIC, OPEN_TOPIC } from './payments/p
 import { paymentAdminRoutes } from './payments/payment-admin-routes.ts';
 import { createIcpayPayment } from './payments/icpay/icpay-payment.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
+import { reportRoutes } from './payments/report-routes.ts';
 import { sendRefund } from './payments/refund-job.ts';
 import { invoiceRoutes } from './invoices/invoice-routes.ts';
 import { spendingRoutes } from './invoices/spending-routes.ts';
@@ -81,6 +82,7 @@ export function paymentRoutes(context: Context, payments: Payments): Route[] {
     ...walletRoutes(context, payments),
     ...paymentAdminRoutes(context),
     ...refundGateRoutes(context),
+    ...reportRoutes(context),
     ...invoiceRoutes(context),
     ...spendingRoutes(context),
   ];

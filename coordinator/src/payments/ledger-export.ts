@@ -5,6 +5,7 @@
  * In the ledger a posting is positive where it puts value into an account that we owe; hledger counts the other way
  * round, so that what processors hold for us is positive there, as accountants want it.
  */
+import { csvField } from './csv.ts';
 import type { BookedSet } from './ledger-page.ts';
 
 export type ExportFormat = 'csv' | 'hledger';
@@ -41,12 +42,6 @@ function toCsv(set: BookedSet): string {
         .join(','),
     )
     .join('\n');
-}
-
-/** A field in quotes where it needs them. What a spreadsheet would take for a formula is kept from being one. */
-function csvField(text: string): string {
-  const safe = /^[=+@\t\r]|^-(?![0-9])/.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** Where each kind of account stands in an accountant's tree. */

@@ -10,12 +10,19 @@ import { listRequests } from '../payments/refund-gate-store.ts';
 import { listFailingRefunds, viewRequest } from '../payments/refund-gate-view.ts';
 import { findPayment } from '../payments/payment-store.ts';
 import { topUpMethods, viewWallet } from '../payments/wallet/wallet-view.ts';
+import { findProvider } from '../offerings/provider-store.ts';
+import { monthBounds } from '../payments/monthly-report.ts';
+import { listReleases, sumStatement } from '../payments/statement-store.ts';
 import type { WebData } from './web-data.ts';
 
 const STUCK_SHOWN = 100;
 const INVOICES_PER_PAGE = 50;
+const RELEASES_SHOWN = 100;
 
-type MoneyData = Pick<WebData, 'findAdmin' | 'findInvoices' | 'findWallet' | 'returnFromPayment'>;
+type MoneyData = Pick<
+  WebData,
+  'findAdmin' | 'findInvoices' | 'findStatement' | 'findWallet' | 'returnFromPayment'
+>;
 
 /** That of a running coordinator. */
 export function moneyWebData(context: Context, payments: Payments): MoneyData {
@@ -45,6 +52,15 @@ export function moneyWebData(context: Context, payments: Payments): MoneyData {
         profile: row,
         spending: await viewSpending(db.read, account, clock.now()),
       };
+    },
+    async findStatement({ account, isAdmin }, provider, month) {
+      const row = account === provider || isAdmin ? await findProvider(db.read, provider) : null;
+      if (row === null) return null;
+      const period = { provider, ...monthBounds(month) };
+      const place = { before: Number.MAX_SAFE_INTEGER, limit: RELEASES_SHOWN };
+      const totals = await sumStatement(db.read, period);
+      const releases = await listReleases(db.read, period, place);
+      return { ...period, name: row.name, month, totals, releases };
     },
     async findWallet(principal) {
       const methods = topUpMethods(payments);

@@ -153,4 +153,21 @@ describe('the pages of an offering that charges for use', () => {
     expect(text).toContain('0.04 USD');
     expect(text).toContain('never more than');
   });
+
+  it('show a provider its month, and nobody else', async () => {
+    const { provider, coordinator } = market;
+    const path = `/providers/${provider.key.publicKey}/statement`;
+    expect((await show(path)).location).toBe(`/login?next=/providers/${provider.key.publicKey}`);
+    expect((await show(path, await signIn(market.renter))).status).toBe(404);
+    const cookie = await signIn(provider.key);
+    const { text } = await show(`${path}?month=2026-12`, cookie);
+    expect(text).toContain('Statement of 2026-12');
+    expect(text).toContain('month=2027-01');
+    expect(text).toContain('statement.csv?from=2026-12-01T00:00:00.000Z');
+    const month = new Date(coordinator.clock.now()).toISOString().slice(0, 7);
+    expect((await show(`${path}?month=x`, cookie)).text).toContain(`Statement of ${month}`);
+    expect((await show(`/providers/${provider.key.publicKey}`, cookie)).text).toContain(
+      'Earnings and payouts',
+    );
+  });
 });

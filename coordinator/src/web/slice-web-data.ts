@@ -16,13 +16,6 @@ import {
 import { fromCursor, toCursor, viewOffering } from '../offerings/offering-view.ts';
 import { findProvider } from '../offerings/provider-store.ts';
 import { viewProvider } from '../offerings/provider-view.ts';
-import { rowsNeedingAttention } from '../jobs/outbox.ts';
-import { lookAtPaymentNow, type Payments } from '../payments/checkouts.ts';
-import { listDisputes, listKeptEvents } from '../payments/payment-admin-view.ts';
-import { listRequests } from '../payments/refund-gate-store.ts';
-import { listFailingRefunds, viewRequest } from '../payments/refund-gate-view.ts';
-import { findPayment } from '../payments/payment-store.ts';
-import { topUpMethods, viewWallet } from '../payments/wallet/wallet-view.ts';
 import { findRate, viewRate } from '../prices/token-price.ts';
 import { viewAttention } from '../trust/attention.ts';
 import { viewUptime } from '../trust/uptime-view.ts';
@@ -75,26 +68,6 @@ export function sliceWebData(context: Context, payments: Payments = new Map()): 
     ...contractData(context),
     paymentMethods: () => (payments.size === 0 && config.payments.test ? ['test'] : [...payments.keys()]),
     findTokenRates: () => findTokenRates(context, payments),
-    async findAdmin({ isAdmin }) {
-      if (!isAdmin) return null;
-      const disputes = await listDisputes(db.read);
-      const events = await listKeptEvents(db.read);
-      const waiting = await listRequests(db.read, { state: 'waiting', limit: STUCK_SHOWN });
-      const failingRefunds = await listFailingRefunds(db.read, STUCK_SHOWN);
-      const stuck = await rowsNeedingAttention(db.read, STUCK_SHOWN);
-      return { disputes, events, refunds: waiting.map(viewRequest), failingRefunds, stuck };
-    },
-    async findWallet(principal) {
-      const methods = topUpMethods(payments);
-      if (methods.length === 0) return null;
-      return { ...(await viewWallet(db.read, principal.account)), methods };
-    },
-    async returnFromPayment(key) {
-      await lookAtPaymentNow(context, payments, key);
-      const payment = await findPayment(db.read, key);
-      if (payment === null) return null;
-      return payment.contract_id === null ? '/wallet' : `/contracts/${payment.contract_id}`;
-    },
     ...moneyWebData(context, payments),
   };
 }

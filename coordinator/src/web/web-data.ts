@@ -38,6 +38,31 @@ export interface ShownInvoices {
   spending: WireSpending;
 }
 
+/** A provider's month. */
+export interface ShownStatement {
+  provider: string;
+  name: string;
+  month: string;
+  fromAt: number;
+  /** Not included. */
+  toAt: number;
+  totals: readonly {
+    currency: string;
+    earnedE9s: bigint;
+    paidOutE9s: bigint;
+    inFlightE9s: bigint;
+    payableE9s: bigint;
+  }[];
+  releases: readonly {
+    contract_id: string;
+    at: number;
+    kind: string;
+    amount_e9s: bigint;
+    currency: string;
+    payout_id: string | null;
+  }[];
+}
+
 /** What waits for the operator. */
 export interface ShownAdmin {
   disputes: readonly WireDispute[];
@@ -83,6 +108,12 @@ export interface WebData {
     contractId: string | null,
     cursor: string | null,
   ): Promise<ShownInvoices>;
+  /** A provider's month, for itself and for admins; null for everybody else. */
+  findStatement?(
+    principal: AccountPrincipal,
+    provider: string,
+    month: string,
+  ): Promise<ShownStatement | null>;
   /** The caller's wallet; null where there are none here. */
   findWallet?(principal: AccountPrincipal): Promise<ShownWallet | null>;
   /**

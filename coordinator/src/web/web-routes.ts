@@ -19,6 +19,7 @@ import { accountPage, loginPage } from './pages/login-page.ts';
 import { offeringsPage } from './pages/offerings-page.ts';
 import { providerPage } from './pages/provider-page.ts';
 import { rentPage } from './pages/rent-page.ts';
+import { statementPage } from './pages/statement-page.ts';
 import { walletPage } from './pages/wallet-page.ts';
 import { sendAsset } from './send-page.ts';
 import { Site, type FailedInput, type PageAnswer, type PageInput } from './site.ts';
@@ -53,6 +54,9 @@ export function buildWeb(context: Context, data: WebData = sliceWebData(context)
       site.page('/contracts/:id', 'One contract, live.', (input) => showContract(data, input)),
       site.page('/providers/:id', 'One provider: agents, evidence, offerings.', (input) =>
         showProvider(data, input),
+      ),
+      site.page('/providers/:id/statement', 'A provider’s month: earned, paid, owed.', (input) =>
+        showStatement(data, input),
       ),
       assetRoute(site),
     ],
@@ -156,6 +160,17 @@ async function showProvider(data: WebData, { params, principal }: PageInput): Pr
   const uptime = await data.findUptime(pubkey);
   const attention = principal.kind === 'account' ? await data.findAttention(principal, pubkey) : null;
   return providerPage({ provider, offerings: items, uptime, attention });
+}
+
+async function showStatement(data: WebData, { params, principal, raw, now }: PageInput): Promise<PageAnswer> {
+  const pubkey = parseId(params.id, PUBLIC_KEY, 'PROVIDER_NOT_FOUND');
+  if (principal.kind !== 'account') return { redirectTo: `/login?next=/providers/${pubkey}` };
+  const { month } = raw.request.query as { month?: unknown };
+  const isMonth = typeof month === 'string' && /^\d{4}-(0[1-9]|1[0-2])$/.test(month);
+  const wanted = isMonth ? month : new Date(now).toISOString().slice(0, 7);
+  const statement = (await data.findStatement?.(principal, pubkey, wanted)) ?? null;
+  if (statement === null) throw new AppError('PROVIDER_NOT_FOUND');
+  return statementPage(statement);
 }
 
 function assetRoute(site: Site): Route {

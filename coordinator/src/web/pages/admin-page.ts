@@ -48,7 +48,8 @@ export function adminPage({ disputes, events, refunds, failingRefunds, stuck }: 
       )}
       <p class="problem" id="admin-problem" role="alert"></p>
       <p class="quiet">
-        What providers are owed: <code>GET /api/v1/admin/payment-releases</code>. The books:
+        What providers are owed: <code>GET /api/v1/admin/payment-releases</code>. The books of a month:
+        <code>GET /api/v1/admin/reports/monthly.csv?month=2026-11</code>, and whether they add up:
         <code>dc-coordinator admin ledger verify</code>.
       </p>`,
   };

@@ -31,7 +31,7 @@ export function providerPage({ provider, offerings, uptime, attention }: Provide
         Provider since ${timeElement(provider.created_at)} ·
         ${provider.auto_accept ? 'takes paid orders by itself' : 'decides on each paid order by hand'}
       </p>
-      ${renderSafeMode(provider)}
+      ${renderSafeMode(provider)} ${attention !== null && renderEarningsLink(provider)}
       ${attention !== null && renderAttention(attention, (key) => nameOf(provider, key))}
       <section class="card" aria-labelledby="agents-title">
         <h2 id="agents-title">Agents</h2>
@@ -84,6 +84,13 @@ export function providerPage({ provider, offerings, uptime, attention }: Provide
         <code class="wrap">${provider.pubkey}</code>
       </details>`,
   };
+}
+
+/** For the provider itself and administrators. */
+function renderEarningsLink({ pubkey }: WireProvider): Html {
+  return html`<p class="actions">
+    <a class="button" href="/providers/${pubkey}/statement">Earnings and payouts</a>
+  </p>`;
 }
 
 /** That the site itself acts on nothing: it concerns everybody who looks. */
