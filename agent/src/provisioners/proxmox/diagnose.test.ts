@@ -25,9 +25,12 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function newFixture(options: FixtureOptions = {}): Promise<ProxmoxFixture> {
+async function newFixture(
+  options: FixtureOptions = {},
+  atEnd: (close: () => Promise<unknown>) => unknown = (close) => closers.push(close),
+): Promise<ProxmoxFixture> {
   const fixture = await ProxmoxFixture.make(options);
-  closers.push(() => fixture.dispose());
+  atEnd(() => fixture.dispose());
   return fixture;
 }
 
@@ -88,8 +91,14 @@ describe.each(['7.4', '8.4', '9.1'])('the privilege matrix on Proxmox VE %s', (v
   const all = needs(Number.parseInt(version, 10)).flatMap(({ path, privileges }) =>
     privileges.map((privilege) => [privilege, path] as const),
   );
-  it.each(all)('without %s on %s: says so, and the lines it gives mend it', async (privilege, path) => {
-    const fixture = await newFixture({ version, driver: { pool: POOL } });
+  // Side by side: each is a cluster of its own, and most of its time is waiting.
+  const title = 'without %s on %s: says so, and the lines it gives mend it';
+  it.concurrent.for(all)(title, async ([privilege, path], { onTestFinished }) => {
+    const atEnd = (close: () => Promise<unknown>): void =>
+      onTestFinished(async () => {
+        await close();
+      });
+    const fixture = await newFixture({ version, driver: { pool: POOL } }, atEnd);
     await fixture.useLeastPrivileges(`${path} ${privilege}`);
     const { of } = await diagnose(fixture);
     const { severity, detail, remedy } = of('privileges');
