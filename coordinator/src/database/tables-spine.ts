@@ -29,7 +29,6 @@ export interface SpineTables {
   records: RecordsTable;
   chain_faults: ChainFaultsTable;
   forks: ForksTable;
-  signals: SignalsTable;
 }
 
 /** An account is named by the first key it had; that name stays when the key is removed. */
@@ -391,12 +390,4 @@ export interface ForksTable {
   seq: number;
   compact: string;
   received_at: number;
-}
-
-/** What changed, for the streams of every coordinator process; see jobs/signals.ts. */
-export interface SignalsTable {
-  id: Generated<number>;
-  topic: string;
-  key: string;
-  at: number;
 }

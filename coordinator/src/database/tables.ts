@@ -3,6 +3,7 @@
  * `_e9s` is always a bigint; times (`…_at`) are milliseconds since the epoch; booleans are 0 and 1; JSON is text.
  */
 
+import type { Generated } from 'kysely';
 import type { DocumentTables } from './tables-documents.ts';
 import type { PaymentTables } from './tables-payments.ts';
 import type { MoneyTables } from './tables-money.ts';
@@ -26,6 +27,7 @@ export interface Tables
   migrations: MigrationsTable;
   meta: MetaTable;
   outbox: OutboxTable;
+  signals: SignalsTable;
   ledger_sets: LedgerSetsTable;
   ledger_postings: LedgerPostingsTable;
   ledger_seals: LedgerSealsTable;
@@ -57,6 +59,14 @@ export interface OutboxTable {
   done_at: number | null;
   needs_attention_at: number | null;
   last_error: string | null;
+}
+
+/** What changed, for the streams of every coordinator process; see jobs/signals.ts. */
+export interface SignalsTable {
+  id: Generated<number>;
+  topic: string;
+  key: string;
+  at: number;
 }
 
 /** One balanced set of postings; see payments/ledger.ts. */
