@@ -1,9 +1,23 @@
-/** Row types of the tables of migration 0011: refunds that wait for an admin, and what was asked of providers. */
+/** Row types of refunds: those that were decided, those that wait for an admin, and what was asked of providers. */
 
 export interface RefundTables {
+  refunds: RefundsTable;
   refund_requests: RefundRequestsTable;
   refund_days: RefundDaysTable;
   refund_calls: RefundCallsTable;
+}
+
+export interface RefundsTable {
+  /** Derived from what the refund is for, never from the time (I3). */
+  key: string;
+  contract_id: string;
+  amount_e9s: bigint;
+  currency: string;
+  reason: string;
+  created_at: number;
+  confirmed_at: number | null;
+  /** What of it had gone back by hand; null until that was counted. */
+  by_hand_e9s: bigint | null;
 }
 
 /** A refund above a bound: it leaves only when an admin has approved it. */

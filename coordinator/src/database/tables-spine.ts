@@ -16,7 +16,6 @@ export interface SpineTables {
   contracts: ContractsTable;
   contract_history: ContractHistoryTable;
   payment_events: PaymentEventsTable;
-  refunds: RefundsTable;
   extensions: ExtensionsTable;
   hand_backs: HandBacksTable;
   capacities: CapacitiesTable;
@@ -275,19 +274,6 @@ export interface PaymentEventsTable {
   amount_e9s: bigint;
   currency: string;
   at: number;
-}
-
-export interface RefundsTable {
-  /** Derived from what the refund is for, never from the time (I3). */
-  key: string;
-  contract_id: string;
-  amount_e9s: bigint;
-  currency: string;
-  reason: string;
-  created_at: number;
-  confirmed_at: number | null;
-  /** What of it had gone back by hand; null until that was counted. */
-  by_hand_e9s: bigint | null;
 }
 
 /** More time for a contract, which counts once it is paid. */

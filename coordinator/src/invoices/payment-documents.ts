@@ -5,7 +5,7 @@ import type { ContractRow } from '../contracts/contract-store.ts';
 import type { ExtensionRow } from '../contracts/extension-store.ts';
 import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
-import type { RefundsTable } from '../database/tables-spine.ts';
+import type { RefundsTable } from '../database/tables-refunds.ts';
 import type { DraftLine } from './document.ts';
 import { invoicesOf } from './document-store.ts';
 import { issueDocument } from './issue-document.ts';

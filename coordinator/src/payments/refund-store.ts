@@ -1,7 +1,7 @@
 /** The SQL of refunds. */
 import { sql } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
-import type { RefundsTable } from '../database/tables-spine.ts';
+import type { RefundsTable } from '../database/tables-refunds.ts';
 
 /** What was decided to be paid back for a contract, confirmed or on its way. */
 export async function refundedE9s(reader: Reader, contractId: string): Promise<bigint> {

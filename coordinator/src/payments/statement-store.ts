@@ -2,7 +2,7 @@
 import { sql, type Selectable } from 'kysely';
 import type { Reader } from '../database/database.ts';
 import type { CreditsTable, ReleasesTable } from '../database/tables-money.ts';
-import type { RefundsTable } from '../database/tables-spine.ts';
+import type { RefundsTable } from '../database/tables-refunds.ts';
 
 export type ReleaseRow = Selectable<ReleasesTable>;
 
