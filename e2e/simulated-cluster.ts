@@ -103,6 +103,7 @@ async function main(): Promise<void> {
     vmid_last: 20_999,
     ssh_port: SSH_PORT,
     guest_networks: ['127.64.0.0/10'],
+    // Real machines take what this one has; the others only what they say.
     capacity: isReal ? { instances: 4 } : { cpu: 64 },
   };
   // Whole or not there: whoever waits for it reads it at once.
