@@ -68,12 +68,20 @@ export async function documentTopUp(
 export async function documentUsage(
   context: Issuer,
   trx: Transaction,
-  usage: { account: string; contractId: string; cause: string; amountE9s: bigint; currency: string },
+  usage: {
+    account: string;
+    contractId: string;
+    cause: string;
+    amountE9s: bigint;
+    currency: string;
+    /** How much, and when. */
+    text: string;
+  },
 ): Promise<void> {
-  const { account, contractId, cause, amountE9s, currency } = usage;
+  const { account, contractId, cause, amountE9s, currency, text } = usage;
   await issueDocument(context, trx, {
     ...{ kind: 'invoice', account, contractId, currency, paymentMethod: 'wallet', taxE9s: 0n, refersTo: [] },
-    lines: [{ text: 'Use beyond the rent', netE9s: amountE9s, ledger: [cause], evidence: [] }],
+    lines: [{ text, netE9s: amountE9s, ledger: [cause], evidence: [] }],
   });
 }
 

@@ -19,6 +19,8 @@ export interface UsageDebit {
   /** The billing period. */
   fromAt: number;
   toAt: number;
+  /** How much it is for, as the invoice says it. */
+  text: string;
 }
 
 /** Books it, once; false where the wallet does not hold enough, and nothing was changed. */
@@ -34,7 +36,9 @@ export async function bookUsage(
   const amount = { amountE9s, currency };
   const set = usageCharged({ cause, contractId, renterPubkey, providerPubkey, amount });
   if ((await context.ledger.append(trx, set)) === 'already_posted') return true;
-  await documentUsage(context, trx, { account: renterPubkey, contractId, cause, amountE9s, currency });
+  await documentUsage(context, trx, {
+    ...{ account: renterPubkey, contractId, cause, amountE9s, currency, text: debit.text },
+  });
   await noteSpending(context, trx, { account: renterPubkey, currency });
   await insertReleases(trx, [
     {

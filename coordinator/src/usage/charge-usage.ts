@@ -4,6 +4,8 @@
  * loses nothing, and of two processes one is too late, since a charge is unique.
  */
 import { createHash } from 'node:crypto';
+import { formatMoney } from '@dc/shared/money/money';
+import { toTimestamp } from '@dc/shared/wire/schema-parts';
 import type { Context } from '../context.ts';
 import { findContract, type ContractRow } from '../contracts/contract-store.ts';
 import type { Transaction } from '../database/database.ts';
@@ -76,7 +78,11 @@ async function collect(context: Context, trx: Transaction, chargeId: string): Pr
   const isPaid = await bookUsage(context, trx, {
     ...{ chargeId, contractId: contract.id, renterPubkey: charge.renter_pubkey },
     ...{ providerPubkey: contract.provider_pubkey, amountE9s: charge.amount_e9s, currency: charge.currency },
-    ...{ fromAt: charge.from_at, toAt: charge.to_at },
+    ...{
+      fromAt: charge.from_at,
+      toAt: charge.to_at,
+      text: describeCharge(charge, await findMeter(trx, contract.id)),
+    },
   });
   if (isPaid) await markPaid(trx, chargeId, context.clock.now());
   return isPaid;
@@ -161,6 +167,14 @@ async function chargePeriod(
   await insertCharge(trx, charge);
   await onCharge(trx, charge);
   await context.signals.emit(trx, 'contract', contract.id);
+}
+
+/** What an invoice says: the units exactly, and the period, so that anybody can compute it again from the events. */
+function describeCharge(charge: ChargeRow, meter: MeterRow | null): string {
+  const [units = ''] = formatMoney({ amountE9s: charge.overage_e9s, currency: 'UNITS' }).split(' ');
+  const day = (at: number): string => toTimestamp(at).slice(0, 16).replace('T', ' ');
+  const unit = meter === null ? 'units' : `${meter.billing_unit}s`;
+  return `Use beyond the rent: ${units} ${unit}, ${day(charge.from_at)} to ${day(charge.to_at)} UTC`;
 }
 
 /**

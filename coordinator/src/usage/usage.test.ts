@@ -273,6 +273,11 @@ describe('use beyond the rent', () => {
       `/providers/${market.provider.key.publicKey}/statement`,
       { key: market.provider.key },
     );
+    const { client } = market.coordinator;
+    const { items } = (await client.get<{ items: { number: string }[] }>('/invoices', { key: market.renter }))
+      .body;
+    const invoice = await client.get(`/invoices/${items[0]?.number ?? ''}`, { key: market.renter });
+    expect(invoice.text).toMatch(/Use beyond the rent: 10\.00 hours, [0-9: -]{16} to [0-9: -]{16} UTC/);
     const line = { kind: 'usage', amount: usd(10n * HOUR_PRICE), from: contract.active_at };
     expect(body.items).toContainEqual(expect.objectContaining(line));
     const path = `/contracts/${contract.id}/statement`;
