@@ -14,6 +14,7 @@ import {
   reportStats,
   type AdminReport,
 } from './admin/admin-reports.ts';
+import { addArchiveCommands } from './archive/archive-commands.ts';
 import { CONFIG_FILE, loadConfig } from './config/load-config.ts';
 import type { Context } from './context.ts';
 import type { Database } from './database/database.ts';
@@ -137,6 +138,7 @@ function addAdmin(program: Command, environment: CliEnvironment, setExit: (code:
     .action((options: ConfigOption) => report(options, (db) => reportStats(db.read)));
   const print = (line: string): void => environment.print(line);
   addSafeModeCommands(admin, { print, setExit, withContext: offline(environment), addConfig });
+  addArchiveCommands(admin, { print, withContext: offline(environment), addConfig });
   addRefundCommands(admin, { print, withContext: offline(environment), addConfig });
   addStripeCommands(admin, { print, loadConfig, addConfig });
   addKeyCommands(admin, { clock: systemClock, random: systemRandom, print, loadConfig, addConfig });

@@ -12,6 +12,8 @@ import type { Random } from '@dc/shared/random';
 import { accountRoutes } from './accounts/account-routes.ts';
 import { sessionRoutes } from './accounts/session-routes.ts';
 import { agentRoutes } from './agents/agent-routes.ts';
+import { ARCHIVE_EVERY_MS, archiveContracts } from './archive/archive-contracts.ts';
+import { archiveRoutes } from './archive/archive-routes.ts';
 import type { CoordinatorConfig } from './config/config.ts';
 import type { Context } from './context.ts';
 import { contractRoutes } from './contracts/contract-routes.ts';
@@ -205,6 +207,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...evidenceRoutes(context),
     ...payoutRoutes(context),
     ...statementRoutes(context),
+    ...archiveRoutes(context),
     ...safeModeRoutes(context),
   ];
 }
@@ -219,6 +222,9 @@ function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string
   });
   addUsageJobs(jobs, context);
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
+  jobs.every('archive', ARCHIVE_EVERY_MS, async (signal) => {
+    await archiveContracts(context, signal);
+  });
   jobs.every('mark', MARK_EVERY_MS, () => advanceMark(context));
 }
 

@@ -275,6 +275,24 @@ export const RawConfigSchema = closed(
       },
       'what stands on invoices, receipts and credit notes; those that are issued do not change with it',
     ),
+    archive: closed(
+      {
+        after_days: Type.Integer({
+          description:
+            'days after its end from which a contract is archived: what is personal in it is dropped',
+          minimum: 30,
+          maximum: 36_500,
+          default: 180,
+        }),
+        retention_years: Type.Integer({
+          description: 'whole years, after that of its end, for which the archive and its documents are kept',
+          minimum: 1,
+          maximum: 100,
+          default: 10,
+        }),
+      },
+      'contracts that ended long ago',
+    ),
     rate_limits: closed(
       {
         per_key: perMinute('requests a minute of one key or session', 600),

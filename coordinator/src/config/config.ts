@@ -87,6 +87,8 @@ export interface CoordinatorConfig {
   };
   /** Up to where refunds leave without a person. */
   refunds: RefundBounds;
+  /** What becomes of contracts that ended long ago. */
+  archive: { afterMs: number; retentionYears: number };
   /** What stands on invoices beside what was bought. */
   invoices: {
     seller: Party;

@@ -72,6 +72,7 @@ describe('the configuration', () => {
       },
       earning: { releaseIntervalMs: 86_400_000, proofMs: 600_000, evidenceGraceMs: 86_400_000 },
       refunds: { perRefund: 1000, perRenterADay: 2000, perDay: 20_000, units: {} },
+      archive: { afterMs: 180 * 86_400_000, retentionYears: 10 },
       invoices: {
         seller: { name: 'rent.example.net', address: '', country: '', vat_number: null },
         taxNote: null,

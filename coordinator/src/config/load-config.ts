@@ -158,7 +158,7 @@ function toPayments(
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
   const dataDir = resolve(folder, raw.data_dir);
-  const { agents, contracts, earning, prices, refunds, invoices, rate_limits: limits } = raw;
+  const { agents, contracts, earning, prices, refunds, invoices, archive, rate_limits: limits } = raw;
   return {
     environment: raw.environment,
     publicUrl: new URL(raw.public_url).origin,
@@ -196,6 +196,10 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
       perRenterADay: refunds.per_renter_a_day,
       perDay: refunds.per_day,
       units: refunds.units,
+    },
+    archive: {
+      afterMs: archive.after_days * 86_400_000,
+      retentionYears: archive.retention_years,
     },
     invoices: {
       seller: {

@@ -4,6 +4,7 @@
  */
 
 import type { Generated } from 'kysely';
+import type { ArchiveTables } from './tables-archive.ts';
 import type { DocumentTables } from './tables-documents.ts';
 import type { PaymentTables } from './tables-payments.ts';
 import type { MoneyTables } from './tables-money.ts';
@@ -23,7 +24,8 @@ export interface Tables
     UsageTables,
     RefundTables,
     PriceTables,
-    DocumentTables {
+    DocumentTables,
+    ArchiveTables {
   migrations: MigrationsTable;
   meta: MetaTable;
   outbox: OutboxTable;

@@ -15,6 +15,7 @@ import { up as countedRefunds } from './0014-counted-refunds.ts';
 import { up as cleanLeases } from './0015-clean-leases.ts';
 import { up as usageReports } from './0016-usage-reports.ts';
 import { up as documents } from './0012-documents.ts';
+import { up as archive } from './0013-archive.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-outbox-and-ledger', up: outboxAndLedger },
@@ -32,4 +33,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0015-clean-leases', up: cleanLeases },
   { name: '0016-usage-reports', up: usageReports },
   { name: '0012-documents', up: documents },
+  { name: '0013-archive', up: archive },
 ];
