@@ -2,13 +2,13 @@
  * The coordinator of a simulation: the real application over a real database file, asked in process. A crash drops it
  * as it is; a start opens the file again. An older backup can be put in its place.
  */
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { CoordinatorConfig } from '../../coordinator/src/config/config.ts';
 import { createLog } from '../../coordinator/src/lib/log.ts';
 import { testConfig } from '../../coordinator/src/testing/test-config.ts';
 import type { PaymentProvider } from '../../coordinator/src/payments/payment-provider.ts';
-import { createCoordinator, type Coordinator } from '../../coordinator/src/wiring.ts';
+import { createCoordinator, openMigrated, type Coordinator } from '../../coordinator/src/wiring.ts';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { PUBLIC_URL, type SimulatedRequest } from './signed-calls.ts';
 import { NodeClock } from './virtual-time.ts';
@@ -36,6 +36,9 @@ const CONFIG: Partial<CoordinatorConfig> = {
 };
 
 const SUPERVISOR_MS = 2_000;
+
+/** A database that has just been migrated: the migrations run once in a process, not once in each world. */
+let migrated: Buffer | null = null;
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
@@ -93,10 +96,13 @@ export class CoordinatorNode {
     this.#clock = new NodeClock(this.#world.time, aheadMs);
     const name = `coordinator ${String(this.#lives)}`;
     const random = this.#world.dice.fork(name);
+    const log = createLog('error', { write: (line) => this.#onError(line) });
+    if (this.#lives === 1)
+      await this.#makeDatabase({ clock: this.#clock, random: random.fork('migrations'), log });
     const life = await createCoordinator(this.config, {
       clock: this.#clock,
       random,
-      log: createLog('error', { write: (line) => this.#onError(line) }),
+      log,
       version: '0.0.0-simulation',
       payments: [this.#payment],
       checksAnswers: true,
@@ -107,6 +113,18 @@ export class CoordinatorNode {
     await life.startWork();
     this.#life = life;
     this.#world.note('coordinator', 'starts');
+  }
+
+  async #makeDatabase(parts: Parameters<typeof openMigrated>[1]): Promise<void> {
+    const { databaseFile } = this.config;
+    if (migrated !== null) {
+      mkdirSync(dirname(databaseFile), { recursive: true, mode: 0o700 });
+      writeFileSync(databaseFile, migrated, { mode: 0o600 });
+      return;
+    }
+    const { db } = await openMigrated(this.config, parts);
+    await db.close();
+    migrated = readFileSync(databaseFile);
   }
 
   /** Ends it between two instructions: nothing that it has not written is left. */

@@ -138,12 +138,22 @@ export function prepareQueries(db: Database): Queries {
   };
 }
 
-/** The one number that a query of a journal answers. */
-export function readJournal(file: string, sql: string): number {
-  const db = new BetterSqlite3(file, { readonly: true });
-  try {
+/** Looks into journals. To open one takes longer than to ask it: it stays open until the end. */
+export class JournalLooks {
+  readonly #open = new Map<string, Database>();
+
+  /** The one number that a query of a journal answers. */
+  ask(file: string, sql: string): number {
+    let db = this.#open.get(file);
+    if (db === undefined) {
+      db = new BetterSqlite3(file, { readonly: true });
+      this.#open.set(file, db);
+    }
     return db.prepare(sql).pluck().get() as number;
-  } finally {
-    db.close();
+  }
+
+  close(): void {
+    for (const db of this.#open.values()) db.close();
+    this.#open.clear();
   }
 }

@@ -15,7 +15,7 @@ import {
 import type { MemoryObject } from '../../agent/src/provisioners/memory/memory-backend.ts';
 import {
   prepareQueries,
-  readJournal,
+  JournalLooks,
   type ContractLine,
   type HeadRow,
   type HistoryRow,
@@ -73,6 +73,7 @@ export class Invariants implements BackendWatcher {
   readonly #everSeen = new Set<string>();
   /** What seals say; a seal that was read once is not computed again. */
   readonly #seals = new Map<string, ReturnType<typeof readSeal>>();
+  readonly #journals = new JournalLooks();
   #db: BetterSqlite3.Database | null = null;
   #statements: Queries | null = null;
   /** Up to which commit everything has been looked at; by the coordinator's count, and by the file's own. */
@@ -97,6 +98,7 @@ export class Invariants implements BackendWatcher {
   }
 
   close(): void {
+    this.#journals.close();
     this.#db?.close();
   }
 
@@ -248,7 +250,7 @@ export class Invariants implements BackendWatcher {
     const unrest: string[] = [];
     for (const { journal, isGivenUp } of this.#agents()) {
       const sql = 'select count(*) as n from records where acknowledged_at is null';
-      const count = isGivenUp ? 0 : readJournal(journal, sql);
+      const count = isGivenUp ? 0 : this.#journals.ask(journal, sql);
       if (count > 0) unrest.push(`${String(count)} records wait in ${journal.split('/').at(-2) ?? ''}`);
     }
     for (const backend of this.#backends) {
@@ -384,7 +386,7 @@ export class Invariants implements BackendWatcher {
 
   #wasReported(contractId: string): boolean {
     const sql = `select count(*) as n from records where kind = 'provisioned' and contract_id = '${contractId}'`;
-    return this.#agents().some(({ journal }) => readJournal(journal, sql) > 0);
+    return this.#agents().some(({ journal }) => this.#journals.ask(journal, sql) > 0);
   }
 }
 

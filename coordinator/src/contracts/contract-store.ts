@@ -31,13 +31,10 @@ export async function findContract(reader: Reader, id: string): Promise<Contract
 }
 
 /** Its history, oldest first. */
-export function listHistory(reader: Reader, contractId: string): Promise<HistoryRow[]> {
-  return reader
-    .selectFrom('contract_history')
-    .selectAll()
-    .where('contract_id', '=', contractId)
-    .orderBy('version')
-    .execute();
+export async function listHistory(reader: Reader, contractId: string): Promise<HistoryRow[]> {
+  const { rows } = await statement<HistoryRow>`
+    select * from contract_history where contract_id = ${contractId} order by version`.execute(reader);
+  return rows;
 }
 
 /** Adds a new contract. */

@@ -18,7 +18,11 @@ export async function migrate(
   migrations: readonly Migration[],
 ): Promise<string[]> {
   const applied: string[] = [];
+  const had = await appliedMigrations(database.read);
+  assertKnown(had, migrations);
   for (const migration of migrations) {
+    if (had.includes(migration.name)) continue;
+    // Somebody else may be faster: it looks once more.
     const isNew = await database.write((trx) => applyOnce(trx, { migration, migrations, clock }));
     if (isNew) applied.push(migration.name);
   }
@@ -40,15 +44,18 @@ interface Application {
   clock: Clock;
 }
 
+function assertKnown(had: readonly string[], migrations: readonly Migration[]): void {
+  const unknown = had.find((name) => !migrations.some((known) => known.name === name));
+  if (unknown === undefined) return;
+  throw new AppError(
+    'DATABASE_NEWER',
+    `The database has had the migration ${unknown}, which this program does not know.`,
+  );
+}
+
 async function applyOnce(trx: Transaction, { migration, migrations, clock }: Application): Promise<boolean> {
   const had = await appliedMigrations(trx);
-  const unknown = had.find((name) => !migrations.some((known) => known.name === name));
-  if (unknown !== undefined) {
-    throw new AppError(
-      'DATABASE_NEWER',
-      `The database has had the migration ${unknown}, which this program does not know.`,
-    );
-  }
+  assertKnown(had, migrations);
   if (had.includes(migration.name)) return false;
   await sql`create table if not exists migrations (name text not null primary key, applied_at bigint not null)`.execute(
     trx,

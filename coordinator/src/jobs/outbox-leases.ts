@@ -81,7 +81,7 @@ export async function keepLease(trx: Transaction, lease: Lease, until: number): 
 export async function settleLease(trx: Transaction, lease: Lease, settlement: Settlement): Promise<boolean> {
   switch (settlement.as) {
     case 'done':
-      return changeLeased(trx, lease, { leased_by: null, done_at: settlement.now, last_error: null });
+      return finishLeased(trx, lease, settlement.now);
     case 'waiting':
       return changeLeased(trx, lease, {
         leased_by: null,
@@ -132,9 +132,15 @@ interface RowChange {
   leased_by?: null;
   not_before_at?: number;
   attempts?: number;
-  done_at?: number;
   needs_attention_at?: number;
   last_error?: string | null;
+}
+
+async function finishLeased(trx: Transaction, lease: Lease, now: number): Promise<boolean> {
+  const { numAffectedRows } = await statement`
+    update outbox set leased_by = null, done_at = ${now}, last_error = null
+    where topic = ${lease.topic} and key = ${lease.key} and leased_by = ${lease.leasedBy}`.execute(trx);
+  return numAffectedRows === 1n;
 }
 
 async function changeLeased(trx: Transaction, lease: Lease, change: RowChange): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** The SQL of payments that are made elsewhere, and of what providers told us. Decisions are in payment-rules.ts. */
 import { sql, type Selectable } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { PaymentRefundsTable, PaymentsTable, ProviderEventsTable } from '../database/tables-payments.ts';
 import type { PaymentFact, PaymentRefs } from './payment-provider.ts';
 import type { PaymentRowState } from './payment-rules.ts';
@@ -35,8 +36,8 @@ export async function insertPayment(trx: Transaction, row: PaymentRow): Promise<
 }
 
 export async function findPayment(reader: Reader, key: string): Promise<PaymentRow | null> {
-  const row = await reader.selectFrom('payments').selectAll().where('key', '=', key).executeTakeFirst();
-  return (row as PaymentRow | undefined) ?? null;
+  const { rows } = await statement<PaymentRow>`select * from payments where key = ${key}`.execute(reader);
+  return rows[0] ?? null;
 }
 
 /** The payment that a fact is about: by its names at the provider, or by the key that we gave it there. */
@@ -66,14 +67,9 @@ export async function findPaymentByRefs(
 
 /** The payments of a contract, its extensions' too, oldest first. */
 export async function listPayments(reader: Reader, contractId: string): Promise<PaymentRow[]> {
-  const rows = await reader
-    .selectFrom('payments')
-    .selectAll()
-    .where('contract_id', '=', contractId)
-    .orderBy('created_at')
-    .orderBy('key')
-    .execute();
-  return rows as PaymentRow[];
+  const { rows } = await statement<PaymentRow>`
+    select * from payments where contract_id = ${contractId} order by created_at, key`.execute(reader);
+  return rows;
 }
 
 /** The payments whose truth is to be asked for, the longest due first. */
