@@ -1,5 +1,4 @@
 /** A coordinator that is dark for a day: nothing is lost, nothing is touched, and everything is told in its order. */
-import { rmSync } from 'node:fs';
 import BetterSqlite3 from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeFolder } from './make-folder.ts';
@@ -10,16 +9,19 @@ const HOUR_MS = 3_600_000;
 const TIMEOUT_MS = 120_000;
 
 let stage: Stage;
+let removeFolder: () => void;
 
 beforeEach(async () => {
-  const world = new World(1, makeFolder(), null);
+  const { folder, remove } = makeFolder();
+  removeFolder = remove;
+  const world = new World(1, folder, null);
   world.isFaulty = false;
   stage = new Stage(world);
   await stage.set({ agents: [1] });
 });
 afterEach(async () => {
   await stage.close();
-  rmSync(stage.world.folder, { recursive: true });
+  removeFolder();
 });
 
 /** Rents and pays for `hours`; answers the contract's id when `until` holds. */

@@ -3,8 +3,8 @@
  * what was tried and what came of it. The first seed that breaks an invariant is printed with its trace.
  */
 import { parseArgs } from 'node:util';
-import { runSeeds, type SeedSummary } from './run-seeds.ts';
-import { simulate, type SimulationOptions } from './simulation.ts';
+import { runSeed, runSeeds, type SeedSummary } from './run-seeds.ts';
+import type { SimulationOptions } from './simulation.ts';
 import { PLANTED_BUGS } from './world.ts';
 
 const USAGE = `Usage: npm run simulate -- [--seeds N] [--seed S] [--trace] [--small] [--bug NAME]
@@ -62,7 +62,7 @@ async function main(): Promise<number> {
 }
 
 async function runOne(options: SimulationOptions, isTraced: boolean): Promise<SeedSummary> {
-  const { trace, ...summary } = await simulate(options);
+  const { summary, trace } = await runSeed(options);
   if (isTraced) process.stdout.write(`${trace.join('\n')}\n`);
   process.stdout.write(
     `seed ${String(options.seed)}: ${summary.violation ?? 'sound'}, trace ${summary.traceHash}\n`,
@@ -91,6 +91,7 @@ function describeRun(results: readonly SeedSummary[], tookMs: number): string[] 
   return [
     `seeds           ${String(results.length)}`,
     `contract lives  ${String(lives)}, ${(lives / (tookMs / 1000)).toFixed(0)} a second`,
+    `processor time  ${(sum((one) => one.cpuMs) / lives).toFixed(1)} ms for a life, of all threads`,
     `steps           ${String(sum((one) => one.steps))}, the invariants held against each`,
     `virtual time    ${(sum((one) => one.virtualMs) / 3_600_000).toFixed(1)} h in ${(tookMs / 1000).toFixed(1)} s`,
     `given up        ${String(sum((one) => one.givenUp))} agents whose chain is forked for good`,

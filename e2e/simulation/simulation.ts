@@ -2,7 +2,6 @@
  * Runs one seed: the real coordinator and real agents on virtual time, faults for some minutes, then none until
  * everything has come to rest. The same seed gives the same run, line by line.
  */
-import { rmSync } from 'node:fs';
 import { makeFolder } from './make-folder.ts';
 import { Stage } from './stage.ts';
 import { Trouble } from './trouble.ts';
@@ -45,7 +44,7 @@ const SMALL = 0.2;
 
 /** Runs one seed to its end. */
 export async function simulate({ seed, bug, isSmall }: SimulationOptions): Promise<SimulationResult> {
-  const folder = makeFolder();
+  const { folder, remove } = makeFolder();
   const world = new World(seed, folder, bug ?? null);
   const stage = new Stage(world);
   let violation: string | null = null;
@@ -55,7 +54,7 @@ export async function simulate({ seed, bug, isSmall }: SimulationOptions): Promi
     violation = error instanceof Violation ? error.message : String((error as Error).stack);
   } finally {
     await stage.close();
-    rmSync(folder, { recursive: true });
+    remove();
   }
   return {
     seed,
