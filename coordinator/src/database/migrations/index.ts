@@ -11,11 +11,11 @@ import { up as payments } from './0008-payments.ts';
 import { up as usage } from './0009-usage.ts';
 import { up as prices } from './0010-prices.ts';
 import { up as refundGate } from './0011-refund-gate.ts';
+import { up as documents } from './0012-documents.ts';
+import { up as archive } from './0013-archive.ts';
 import { up as countedRefunds } from './0014-counted-refunds.ts';
 import { up as cleanLeases } from './0015-clean-leases.ts';
 import { up as usageReports } from './0016-usage-reports.ts';
-import { up as documents } from './0012-documents.ts';
-import { up as archive } from './0013-archive.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-outbox-and-ledger', up: outboxAndLedger },
@@ -29,9 +29,9 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0009-usage', up: usage },
   { name: '0010-prices', up: prices },
   { name: '0011-refund-gate', up: refundGate },
+  { name: '0012-documents', up: documents },
+  { name: '0013-archive', up: archive },
   { name: '0014-counted-refunds', up: countedRefunds },
   { name: '0015-clean-leases', up: cleanLeases },
   { name: '0016-usage-reports', up: usageReports },
-  { name: '0012-documents', up: documents },
-  { name: '0013-archive', up: archive },
 ];
