@@ -20,7 +20,9 @@ afterEach(async () => {
 
 describe('proxmoxer', () => {
   it('clones, configures, starts, asks the agent, stops and destroys', async () => {
-    simulator = await startPveSimulator({ clock: systemClock, random: systemRandom });
+    // Slow enough for a client on a busy machine to see what is before the agent.
+    const timing = { agentMs: 1_500 };
+    simulator = await startPveSimulator({ clock: systemClock, random: systemRandom, timing });
     await simulator.control.addVm({ vmid: 9000, name: 'debian-12', template: true });
     const ca = join(folder, 'ca.pem');
     writeFileSync(ca, simulator.certPem);
