@@ -48,8 +48,10 @@ export const testProvisionCommand: Command = {
       operatingSystem: textOption(input, 'os'),
       offers,
       signal,
-      onStage: ({ name, durationMs }) => {
-        if (!asJson) world.print(`✓ ${name.padEnd(22)} ${durationMs.toFixed(0).padStart(7)} ms`);
+      onStage: ({ name, durationMs, warnings = [] }) => {
+        if (asJson) return;
+        world.print(`✓ ${name.padEnd(22)} ${durationMs.toFixed(0).padStart(7)} ms`);
+        for (const line of warnings) world.print(`  ! ${line}`);
       },
       whileUp: async ({ host, port, user, hostKeyFingerprint }) => {
         if (!asJson) world.print(`  ssh -p ${port} ${user}@${host}   # host key ${hostKeyFingerprint}`);
@@ -59,7 +61,11 @@ export const testProvisionCommand: Command = {
       },
     });
     if (asJson) {
-      const said = stages.map(({ name, durationMs }) => ({ name, duration_ms: Math.round(durationMs) }));
+      const said = stages.map(({ name, durationMs, warnings = [] }) => ({
+        name,
+        duration_ms: Math.round(durationMs),
+        ...(warnings.length === 0 ? {} : { warnings }),
+      }));
       world.print(JSON.stringify({ ok: true, stages: said }));
     }
     return EXIT.ok;

@@ -42,6 +42,8 @@ export interface TestProvisionParts {
 export interface Stage {
   readonly name: string;
   readonly durationMs: number;
+  /** What the backend warned of. */
+  readonly warnings?: readonly string[];
 }
 
 /** Does it. Throws what the driver throws, or SAGA_ABORTED; the instance is destroyed all the same. */
@@ -68,8 +70,8 @@ export async function testProvision(parts: TestProvisionParts): Promise<Stage[]>
     const request = { contractId, seal, spec: specOf(parts, contractId), token: toHex(random.bytes(16)) };
     let handle: Handle | null = null;
     try {
-      const tellPart = ({ name, startedAt, endedAt }: MadeStage): void =>
-        tell({ name: `- ${name.replaceAll('_', ' ')}`, durationMs: endedAt - startedAt });
+      const tellPart = ({ name, startedAt, endedAt, warnings = [] }: MadeStage): void =>
+        tell({ name: `- ${name.replaceAll('_', ' ')}`, durationMs: endedAt - startedAt, warnings });
       const made = await timed('create', () => driver.create(request, signal, tellPart));
       handle = made.handle;
       const access = await timed('ssh answers', () => waitForSsh(driver, made, parts));

@@ -5,7 +5,7 @@
 import { sleep, type Clock } from '@dc/shared/clock';
 import { AppError, isAppError } from '@dc/shared/errors';
 import { parseSshPublicKey } from '@dc/shared/ssh-public-key';
-import type { RunStage } from '../made-stages.ts';
+import type { RunStage, Warn } from '../made-stages.ts';
 import type { CreateRequest } from '../provisioner.ts';
 import { awaitTask } from './await-task.ts';
 import type { Claim, ClaimStore } from './claim-store.ts';
@@ -65,7 +65,7 @@ export async function cloneVm(
   };
   const storage = isLinked ? disk.storage : (settings.storage ?? disk.storage);
   const path = pvePath`/nodes/${template.node}/qemu/${template.vmid}/clone`;
-  const work = async (): Promise<CloneOutcome> => {
+  const work = async (warn: Warn): Promise<CloneOutcome> => {
     let upid: string;
     try {
       upid = String(await cluster.client.call('POST', path, parameters, signal));
@@ -74,11 +74,12 @@ export async function cloneVm(
       throw error;
     }
     store.noteTask(claim.vmid, upid);
-    await awaitTask(upid, { client: cluster.client, clock, signal, timeoutMs: CLONE_TIMEOUT_MS });
+    const wait = { client: cluster.client, clock, signal, timeoutMs: CLONE_TIMEOUT_MS };
+    warn((await awaitTask(upid, wait)).warnings);
     return 'ours';
   };
-  return runStage(isLinked ? 'linked_clone' : 'full_clone', () =>
-    governor.run(storage, signal, { work, isBusy: saysBusy }),
+  return runStage(isLinked ? 'linked_clone' : 'full_clone', (warn) =>
+    governor.run(storage, signal, { work: () => work(warn), isBusy: saysBusy }),
   );
 }
 
@@ -170,10 +171,18 @@ const mayPass = (error: unknown): boolean =>
   (error instanceof Error && /does not exist|timeout/.test(error.message)) ||
   (error instanceof PveRefusal && error.status >= 501);
 
+/** What a VM is to do. */
+export interface PowerSwitch {
+  readonly node: string;
+  readonly vmid: number;
+  readonly verb: 'start' | 'stop' | 'shutdown';
+  readonly warn?: Warn;
+}
+
 /** Starts or stops a VM and waits for it. What counts is what the VM does then, not what the task says. */
 export async function switchPower(
   { cluster, clock }: Pick<BuildParts, 'cluster' | 'clock'>,
-  { node, vmid, verb }: { node: string; vmid: number; verb: 'start' | 'stop' | 'shutdown' },
+  { node, vmid, verb, warn }: PowerSwitch,
   signal: AbortSignal,
 ): Promise<void> {
   const wanted = verb === 'start' ? 'running' : 'stopped';
@@ -183,7 +192,9 @@ export async function switchPower(
   try {
     const path = pvePath`/nodes/${node}/qemu/${vmid}/status/${verb}`;
     const upid = String(await cluster.client.call('POST', path, parameters, signal));
-    await awaitTask(upid, { client: cluster.client, clock, signal, timeoutMs: TASK_TIMEOUT_MS });
+    const wait = { client: cluster.client, clock, signal, timeoutMs: TASK_TIMEOUT_MS };
+    const { warnings } = await awaitTask(upid, wait);
+    warn?.(warnings);
   } catch (error) {
     if (signal.aborted) throw error;
     failure = error; // Thrown below, unless the VM does what was wanted all the same.

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { isAppError } from '@dc/shared/errors';
 import type { RequestRule } from '../../pve-sim/faults/fault-script.ts';
 import type { Instance } from '../provisioner.ts';
+import type { MadeStage } from '../made-stages.ts';
 import type { ProxmoxProvisioner } from './proxmox-provisioner.ts';
 import {
   POOL,
@@ -128,8 +129,8 @@ describe('Field case', { timeout: 20_000 }, () => {
     expect(fixture.vm(VMID_FIRST)!.node).toBe('pve2');
   });
 
-  it('6: WARNINGS are a success', async () => {
-    const { make } = await setUp({
+  it('6: WARNINGS are a success, and kept with their stage', async () => {
+    const { fixture, driver } = await setUp({
       faults: {
         rules: ['qmclone', 'qmstart'].map((type) => ({
           on: 'task' as const,
@@ -138,7 +139,15 @@ describe('Field case', { timeout: 20_000 }, () => {
         })),
       },
     });
-    expect((await make()).power).toBe('running');
+    const stages: MadeStage[] = [];
+    const tell = (stage: MadeStage): void => void stages.push(stage);
+    expect((await driver.create(fixture.request(), fixture.signal, tell)).power).toBe('running');
+    expect(stages.map(({ name, warnings = [] }) => [name, ...warnings])).toEqual([
+      ['linked_clone', 'WARN: no efidisk'],
+      ['configure'],
+      ['start', 'WARN: no efidisk'],
+      ['first_login'],
+    ]);
   });
 
   it('7: a start that says that it failed, or nothing, is judged by whether the VM runs', async () => {

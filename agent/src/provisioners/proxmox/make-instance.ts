@@ -278,7 +278,9 @@ async function finish(
       await configureVm(parts, { claim: now, request }, signal);
       await resizeDisk(parts, { claim: now, diskGb: request.spec.diskGb }, signal);
     });
-    await runStage('start', () => switchPower(parts, { node: now.node, vmid, verb: 'start' }, signal));
+    await runStage('start', (warn) =>
+      switchPower(parts, { node: now.node, vmid, verb: 'start', warn }, signal),
+    );
   }
   await runStage('first_login', () => awaitLogin(parts, now, signal));
   return describe(parts, vmid, signal);
