@@ -48,11 +48,15 @@ export async function awaitGuest(place: GuestPlace, mac: string, wait: GuestWait
   let sshSince: number | null = null;
   for (;;) {
     const lookedAtMs = clock.monotonic() - begun;
-    const inside = await lookInside(place, mac, wait, seen);
-    wait.assertOwn(inside);
-    const host = inside.host ?? (await neighbourOf(mac, wait)) ?? wait.address;
+    const told = await addressInside(place, mac, wait, seen);
+    const host = told ?? (await neighbourOf(mac, wait)) ?? wait.address;
     if (host !== null) seen.address = host;
-    const shown = host === null ? null : await shownHostKey(host, wait, seen);
+    // Side by side: a slow guest takes its time for each.
+    const [inside, shown] = await Promise.all([
+      told === null ? NOTHING_INSIDE : lookInside(place, wait),
+      host === null ? null : shownHostKey(host, wait, seen),
+    ]);
+    wait.assertOwn(inside);
     if (host !== null && shown !== null) {
       sshSince ??= clock.monotonic();
       const access = judge(
@@ -77,25 +81,34 @@ export async function awaitGuest(place: GuestPlace, mac: string, wait: GuestWait
 }
 
 interface Inside {
-  readonly host: string | null;
   readonly hostKey: string | null;
   readonly machineId: string | null;
 }
 
-async function lookInside(place: GuestPlace, mac: string, wait: GuestWait, seen: Seen): Promise<Inside> {
-  const { agent, signal, networks } = wait;
+const NOTHING_INSIDE: Inside = { hostKey: null, machineId: null };
+
+/** The address of net0, by the guest agent. */
+async function addressInside(
+  place: GuestPlace,
+  mac: string,
+  { agent, signal, networks }: GuestWait,
+  seen: Seen,
+): Promise<string | null> {
   const addresses = await agent.addressesOf(place, mac, signal);
-  if (addresses === null) return { host: null, hostKey: null, machineId: null };
+  if (addresses === null) return null;
   const host = addresses.find((address) => isGuestAddress(address, networks)) ?? null;
   seen.agent = host === null ? 'answers, and knows no address of net0 that can be used' : 'answers';
-  if (host === null) return { host, hostKey: null, machineId: null };
+  return host;
+}
+
+async function lookInside(place: GuestPlace, { agent, signal }: GuestWait): Promise<Inside> {
   const [key, machineId] = await Promise.all([
     agent.readFile(place, '/etc/ssh/ssh_host_ed25519_key.pub', signal),
     agent.readFile(place, '/etc/machine-id', signal),
   ]);
   const [, hostKey = null] = /^(ssh-ed25519 [A-Za-z0-9+/=]+)/.exec(key ?? '') ?? [];
   const [, id = null] = /^([0-9a-f]{32})\s*$/.exec(machineId ?? '') ?? [];
-  return { host, hostKey, machineId: id };
+  return { hostKey, machineId: id };
 }
 
 /** The address that a hardware address was last seen with by this machine's kernel. */
