@@ -134,6 +134,40 @@ describe('statements', () => {
     expect(await db.selectFrom('things').selectAll().executeTakeFirst()).toHaveProperty('fee_e9s', 3n);
   });
 
+  it('keep an amount whole that came into a table which had none', async () => {
+    const { db, handle } = openThings();
+    handle.exec('create table plain (id text); insert into plain values (1)');
+    const query = () => sql`select * from plain`.execute(db);
+    await query();
+    handle.exec('alter table plain add column fee_e9s bigint default 9007199254740993');
+    expect((await query()).rows).toEqual([{ id: '1', fee_e9s: 2n ** 53n + 1n }]);
+  });
+
+  it('are planned once, also for an equality beside an ORDER BY, and with a LIMIT', async () => {
+    const { db } = openThings();
+    for (const id of ['a', 'b'])
+      await db.insertInto('things').values({ id, amount_e9s: 1n, count: 1, note: 'n' }).execute();
+    const ask = (note: string, limit: number) =>
+      db.selectFrom('things').select('id').where('note', '=', note).orderBy('id').limit(limit).execute();
+    await ask('n', 1);
+    // The driver makes the function that makes rows anew after each new plan.
+    const make = globalThis.Function;
+    let plans = 0;
+    globalThis.Function = new Proxy(make, {
+      apply: (target, that, values: unknown[]): unknown => {
+        plans += 1;
+        return Reflect.apply(target, that, values);
+      },
+    });
+    onTestFinished(() => void (globalThis.Function = make));
+    expect(await ask('n', 2)).toHaveLength(2);
+    expect(await ask('n', 1)).toHaveLength(1);
+    expect(plans).toBe(0);
+    await sql.raw('create table another (id text)').execute(db);
+    await ask('n', 2);
+    expect(plans, 'after the schema changed').toBe(1);
+  });
+
   it('are not streamed', async () => {
     const { db } = openThings();
     await expect(db.selectFrom('things').selectAll().stream().next()).rejects.toThrow('read page by page');

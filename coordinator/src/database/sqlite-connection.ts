@@ -18,7 +18,7 @@ interface Prepared {
   readonly statement: BetterSqlite3.Statement<unknown[], Row>;
   /** Whether it answers rows. */
   readonly isReader: boolean;
-  /** Whether a column of them is a bigint: then all integers come as such. */
+  /** Whether a column of them is a bigint, or may become one: then all integers come as such. */
   readonly hasAmounts: boolean;
 }
 
@@ -63,7 +63,9 @@ export class SqliteConnection implements DatabaseConnection {
     }
     const statement = this.#handle.prepare<unknown[], Row>(sqlText);
     const isReader = statement.reader;
-    const hasAmounts = isReader && statement.columns().some(({ name }) => isAmount(name));
+    // What a star stands for may change with the schema.
+    const hasAmounts =
+      isReader && (sqlText.includes('*') || statement.columns().some(({ name }) => isAmount(name)));
     // A bigint for each integer costs more than the row; a number shows by itself that it was too large for one.
     if (isReader && !hasAmounts) statement.safeIntegers(false);
     const prepared = { statement, isReader, hasAmounts };
