@@ -2,10 +2,12 @@
  * What an agent says of its capacity: room for more, as its backend was when the agent last looked, in a statement
  * that it signs, with an expiry. Contracts that were at the backend by then are not in that room.
  */
+import type { Selectable } from 'kysely';
 import { hashIncluded, verifyCapacity, CAPACITY_LIFE_MS_MAX } from '@dc/shared/evidence/capacity';
 import { AppError } from '@dc/shared/errors';
 import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { CapacitiesTable } from '../database/tables-spine.ts';
 import { peersOf } from './reservations.ts';
 
@@ -48,11 +50,9 @@ export async function saveCapacity(
   beat: WireHeartbeat,
 ): Promise<boolean> {
   const { agentKey } = speaker;
-  const before = await trx
-    .selectFrom('capacities')
-    .selectAll()
-    .where('agent_key', '=', agentKey)
-    .executeTakeFirst();
+  const { rows } = await statement<Selectable<CapacitiesTable>>`
+    select * from capacities where agent_key = ${agentKey}`.execute(trx);
+  const [before] = rows;
   // Most heartbeats come between two looks: their statement is the one that is held, with the list that it is bound to.
   if (before !== undefined && before.statement === beat.capacity_statement) return false;
   const stated = readStated(speaker, beat);

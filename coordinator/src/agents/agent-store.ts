@@ -2,6 +2,7 @@
 import { sql, type Selectable } from 'kysely';
 import type { WireHeartbeat } from '@dc/shared/wire/agent';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { AgentsTable } from '../database/tables-spine.ts';
 
 export type AgentRow = Selectable<AgentsTable>;
@@ -27,20 +28,10 @@ export type KnownAgent = Pick<
 
 /** The agent without its large columns: heartbeats come often. */
 export async function findKnownAgent(reader: Reader, publicKey: string): Promise<KnownAgent | null> {
-  const row = await reader
-    .selectFrom('agents')
-    .select([
-      'public_key',
-      'last_heartbeat_at',
-      'first_heartbeat_at',
-      'draining',
-      'maintenance_until_at',
-      'healthy',
-      'revoked_at',
-    ])
-    .where('public_key', '=', publicKey)
-    .executeTakeFirst();
-  return row ?? null;
+  const { rows } = await statement<KnownAgent>`
+    select public_key, last_heartbeat_at, first_heartbeat_at, draining, maintenance_until_at, healthy, revoked_at
+    from agents where public_key = ${publicKey}`.execute(reader);
+  return rows[0] ?? null;
 }
 
 export async function insertAgent(trx: Transaction, row: AgentRow): Promise<void> {
@@ -78,17 +69,11 @@ export async function saveHeartbeat(
       .onConflict((conflict) => conflict.doNothing())
       .execute();
   }
-  await trx
-    .updateTable('agents')
-    .set({
-      last_heartbeat_at: at,
-      first_heartbeat_at: before.first_heartbeat_at ?? at,
-      version: body.version,
-      heartbeat: JSON.stringify(body),
-      ...after,
-    })
-    .where('public_key', '=', publicKey)
-    .execute();
+  await statement`
+    update agents set last_heartbeat_at = ${at}, first_heartbeat_at = ${before.first_heartbeat_at ?? at},
+      version = ${body.version}, heartbeat = ${JSON.stringify(body)}, draining = ${after.draining},
+      maintenance_until_at = ${after.maintenance_until_at}, healthy = ${after.healthy}
+    where public_key = ${publicKey}`.execute(trx);
   const wasAway = before.draining === 1 || (before.maintenance_until_at ?? 0) > at;
   const isAway = after.draining === 1 || (after.maintenance_until_at ?? 0) > at;
   return {

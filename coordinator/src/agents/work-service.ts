@@ -35,6 +35,7 @@ import {
   findWork,
   listLeasable,
   noteHandBack,
+  keepWork,
   updateWork,
   type WorkRow,
 } from './work-store.ts';
@@ -194,7 +195,7 @@ export async function renewLease(
 ): Promise<number> {
   const work = await heldWork(trx, agent, lease.workId, lease.epoch);
   const expiresAt = context.clock.now() + context.config.agents.leaseTtlMs;
-  await updateWork(trx, work.id, { lease_expires_at: expiresAt });
+  await keepWork(trx, work.id, expiresAt);
   return expiresAt;
 }
 

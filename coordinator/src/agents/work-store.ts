@@ -244,6 +244,11 @@ export async function updateWork(trx: Transaction, id: string, change: Partial<W
   await trx.updateTable('work').set(change).where('id', '=', id).execute();
 }
 
+/** Lets the lease of an item last until then. */
+export async function keepWork(trx: Transaction, id: string, until: number): Promise<void> {
+  await statement`update work set lease_expires_at = ${until} where id = ${id}`.execute(trx);
+}
+
 /** One page of a provider's pending work of one kind. `after`: the id of the last item of the page before. */
 export interface PendingFilter {
   providerPubkey: string;

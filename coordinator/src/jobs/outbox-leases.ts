@@ -83,12 +83,7 @@ export async function settleLease(trx: Transaction, lease: Lease, settlement: Se
     case 'done':
       return finishLeased(trx, lease, settlement.now);
     case 'waiting':
-      return changeLeased(trx, lease, {
-        leased_by: null,
-        not_before_at: settlement.at,
-        attempts: settlement.attempts,
-        last_error: settlement.lastError,
-      });
+      return waitAgain(trx, lease, settlement);
     case 'needs_attention':
       return changeLeased(trx, lease, {
         leased_by: null,
@@ -131,7 +126,6 @@ export async function ensurePeriodicRow(
 interface RowChange {
   leased_by?: null;
   not_before_at?: number;
-  attempts?: number;
   needs_attention_at?: number;
   last_error?: string | null;
 }
@@ -139,6 +133,17 @@ interface RowChange {
 async function finishLeased(trx: Transaction, lease: Lease, now: number): Promise<boolean> {
   const { numAffectedRows } = await statement`
     update outbox set leased_by = null, done_at = ${now}, last_error = null
+    where topic = ${lease.topic} and key = ${lease.key} and leased_by = ${lease.leasedBy}`.execute(trx);
+  return numAffectedRows === 1n;
+}
+
+async function waitAgain(
+  trx: Transaction,
+  lease: Lease,
+  { at, attempts, lastError }: Extract<Settlement, { as: 'waiting' }>,
+): Promise<boolean> {
+  const { numAffectedRows } = await statement`
+    update outbox set leased_by = null, not_before_at = ${at}, attempts = ${attempts}, last_error = ${lastError}
     where topic = ${lease.topic} and key = ${lease.key} and leased_by = ${lease.leasedBy}`.execute(trx);
   return numAffectedRows === 1n;
 }
