@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Reader, Transaction } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { BillingProfilesTable, DocumentsTable } from '../database/tables-documents.ts';
 import type { DocumentBody } from './document.ts';
 
@@ -14,7 +15,7 @@ export const bodyOf = ({ body }: Pick<DocumentRow, 'body'>): DocumentBody => JSO
 
 /** The next number of a series: the database refuses any other. */
 export async function nextSeq(trx: Transaction, series: string): Promise<number> {
-  const { rows } = await sql<{ seq: number | null }>`
+  const { rows } = await statement<{ seq: number | null }>`
     select max(seq) as seq from (
       select max(seq) as seq from documents where series = ${series}
       union all select max(seq) from documents_forgotten where series = ${series})`.execute(trx);
@@ -23,11 +24,10 @@ export async function nextSeq(trx: Transaction, series: string): Promise<number>
 
 /** How often the database was found to be behind. */
 export async function countSafeModes(reader: Reader): Promise<number> {
-  const row = await reader
-    .selectFrom('safe_modes')
-    .select((eb) => eb.fn.countAll<number>().as('count'))
-    .executeTakeFirstOrThrow();
-  return row.count;
+  const { rows } = await statement<{ count: number }>`select count(*) as count from safe_modes`.execute(
+    reader,
+  );
+  return rows[0]?.count ?? 0;
 }
 
 export async function insertDocument(
@@ -35,20 +35,24 @@ export async function insertDocument(
   row: DocumentRow,
   causes: readonly string[],
 ): Promise<void> {
-  await trx.insertInto('documents').values(row).execute();
+  await statement`
+    insert into documents (number, series, seq, kind, account_pubkey, contract_id, currency, net_e9s, tax_e9s, gross_e9s,
+      issued_at, body, sha256)
+    values (${row.number}, ${row.series}, ${row.seq}, ${row.kind}, ${row.account_pubkey}, ${row.contract_id},
+      ${row.currency}, ${row.net_e9s}, ${row.tax_e9s}, ${row.gross_e9s}, ${row.issued_at}, ${row.body}, ${row.sha256})`.execute(
+    trx,
+  );
   for (const cause of causes)
-    await trx.insertInto('document_sets').values({ cause, number: row.number }).execute();
+    await statement`insert into document_sets (cause, number) values (${cause}, ${row.number})`.execute(trx);
 }
 
 /** The document that a set of postings is in; null where there is none. */
 export async function findDocumentOf(reader: Reader, cause: string): Promise<DocumentRow | null> {
-  const row = await reader
-    .selectFrom('document_sets as s')
-    .innerJoin('documents as d', 'd.number', 's.number')
-    .selectAll('d')
-    .where('s.cause', '=', cause)
-    .executeTakeFirst();
-  return row ?? null;
+  const { rows } = await statement<DocumentRow>`
+    select d.* from document_sets s join documents d on d.number = s.number where s.cause = ${cause}`.execute(
+    reader,
+  );
+  return rows[0] ?? null;
 }
 
 export async function findDocument(reader: Reader, number: string): Promise<DocumentRow | null> {
@@ -100,12 +104,9 @@ export async function invoicesOf(reader: Reader, contractId: string): Promise<st
 }
 
 export async function findProfile(reader: Reader, account: string): Promise<BillingProfilesTable | null> {
-  const row = await reader
-    .selectFrom('billing_profiles')
-    .selectAll()
-    .where('account_pubkey', '=', account)
-    .executeTakeFirst();
-  return row ?? null;
+  const { rows } = await statement<BillingProfilesTable>`
+    select * from billing_profiles where account_pubkey = ${account}`.execute(reader);
+  return rows[0] ?? null;
 }
 
 /** Keeps what was rendered, unless somebody was faster; answers what is kept. */

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import { toWire } from '@dc/shared/money/money';
+import { undocumentedSets } from '../invoices/testing/undocumented.ts';
 import { makeAccount } from '../testing/people.ts';
 import {
   atPrivateAddress,
@@ -159,6 +160,7 @@ const STEPS: Record<string, Step> = {
 async function checkWorld({ market, slow, paidIn, sent }: World): Promise<void> {
   const { db, config } = market.coordinator.context;
   expect((await verifyLedger(db, config.earning.proofMs)).firstProblem).toBeNull();
+  expect(await undocumentedSets(db.read)).toEqual([]);
   const balance = async (account: string) => (await balanceOf(db.read, account, 'USD')).amountE9s;
   // The vendor pays back before we book it, never after.
   const booked = (await balance(accounts.processor('slow'))) + paidIn;

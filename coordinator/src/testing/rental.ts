@@ -7,6 +7,7 @@ import type { WireLease } from '@dc/shared/wire/agent';
 import type { WireContract, WireCreateContract } from '@dc/shared/wire/contract';
 import type { WireCreateOffering, WireOffering } from '@dc/shared/wire/offering';
 import { verifyLedger } from '../payments/ledger-verify.ts';
+import { undocumentedSets } from '../invoices/testing/undocumented.ts';
 import { moneyOfContract } from '../payments/ledger-store.ts';
 import { AgentPlayer } from './agent-player.ts';
 import { expectStatus, makeAccount, makeAgent, makeOffering, makePool } from './people.ts';
@@ -172,5 +173,6 @@ export async function settledMoney(market: Market, id: string) {
   expect(money.escrow).toBe(0n);
   const { db, config } = market.coordinator.context;
   expect((await verifyLedger(db, config.earning.proofMs)).firstProblem).toBeNull();
+  expect(await undocumentedSets(db.read)).toEqual([]);
   return { paid: money.paid, released: money.released, refunded: money.refunded };
 }

@@ -94,6 +94,7 @@ describe('the pages of payments', () => {
     );
     const { status, text } = await show('/admin', cookie);
     expect(status).toBe(200);
+    expect((await show('/', cookie)).text).toContain('href="/admin"');
     expect(text).toContain(event.id);
     expect(text).toContain('No dispute is open.');
     expect(text).toContain('that belongs to no payment of ours');

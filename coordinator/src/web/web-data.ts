@@ -78,6 +78,8 @@ export interface ShownAdmin {
 export interface AccountName {
   pubkey: string;
   username: string | null;
+  /** 1 for an operator of this site. */
+  is_admin?: number;
 }
 
 /** Everything the pages read. Answers are what the caller may see; null where there is nothing to see. */

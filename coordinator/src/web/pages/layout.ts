@@ -70,6 +70,7 @@ function renderHeader({ account }: Frame, section: PageParts['section']): Html {
     <nav class="nav" aria-label="Main">
       <a href="/" ${current('offerings')}>Offerings</a>
       <a href="/contracts" ${current('contracts')}>My contracts</a>
+      ${account?.is_admin === 1 && html`<a href="/admin">What waits</a>`}
       <a href="/login" ${current('account')}>${account === null ? 'Sign in' : accountText(account)}</a>
     </nav>
   </header>`;
