@@ -51,8 +51,11 @@ export async function cloneVm(
   signal: AbortSignal,
 ): Promise<CloneOutcome> {
   const { template, node } = placement;
-  const disk = checkTemplate(await cluster.config(template.node, template.vmid, signal), request.spec);
-  const isLinked = !settings.fullOnly && (await cluster.canLink(template, signal));
+  const [config, isLinked] = await Promise.all([
+    cluster.config(template.node, template.vmid, signal),
+    settings.fullOnly ? false : cluster.canLink(template, signal),
+  ]);
+  const disk = checkTemplate(config, request.spec);
   const { contractId, seal, token } = request;
   const parameters = {
     newid: claim.vmid,
@@ -83,14 +86,13 @@ export async function cloneVm(
   );
 }
 
-/** Writes what was ordered into the configuration, and reads it back. The VM must be ours and off. */
+/** Writes what was ordered into the configuration (which is `before`), and answers what it is then. The VM must be ours and off. */
 export async function configureVm(
   { cluster, settings, managementKey }: BuildParts,
-  { claim, request }: { claim: Claim; request: CreateRequest },
+  { claim, request, before }: { claim: Claim; request: CreateRequest; before: VmConfig },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<VmConfig> {
   const { node, vmid } = claim;
-  const before = await cluster.config(node, vmid, signal);
   const wanted = settingsFor({ request, before, address: claim.address, managementKey }, settings);
   await cluster.client.call('PUT', pvePath`/nodes/${node}/qemu/${vmid}/config`, wanted, signal);
   const after = await cluster.config(node, vmid, signal);
@@ -104,6 +106,7 @@ export async function configureVm(
     throw new AppError('PROVISIONER_FAILED', 'The clone has no cloud-init drive.', {
       remedy: 'Look at the template: qm config VMID must show a cloudinit volume.',
     });
+  return after;
 }
 
 function settingsFor(
@@ -145,12 +148,12 @@ function isSame(key: string, found: string | undefined, wanted: string): boolean
 /** Makes the boot disk as large as was ordered. Only this is tried again: the clone is a good one. */
 export async function resizeDisk(
   { cluster, clock }: BuildParts,
-  { claim, diskGb }: { claim: Claim; diskGb: number },
+  { claim, diskGb, before }: { claim: Claim; diskGb: number; before: VmConfig },
   signal: AbortSignal,
 ): Promise<void> {
   const { node, vmid } = claim;
   for (let attempt = 1; ; attempt++) {
-    const disk = bootDiskOf(await cluster.config(node, vmid, signal));
+    const disk = bootDiskOf(attempt === 1 ? before : await cluster.config(node, vmid, signal));
     if (disk === null) throw new AppError('PROVISIONER_FAILED', 'The clone has no boot disk.');
     if (disk.sizeGb >= diskGb) return;
     try {

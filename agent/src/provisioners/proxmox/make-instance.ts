@@ -275,8 +275,8 @@ async function finish(
   const now = { ...claim, node: found.node };
   if (claim.phase === 'cloning' && (await cluster.power(now.node, vmid, signal)) === 'stopped') {
     await runStage('configure', async () => {
-      await configureVm(parts, { claim: now, request }, signal);
-      await resizeDisk(parts, { claim: now, diskGb: request.spec.diskGb }, signal);
+      const before = await configureVm(parts, { claim: now, request, before: found.config }, signal);
+      await resizeDisk(parts, { claim: now, diskGb: request.spec.diskGb, before }, signal);
     });
     await runStage('start', (warn) =>
       switchPower(parts, { node: now.node, vmid, verb: 'start', warn }, signal),
