@@ -1,19 +1,20 @@
 /**
- * `npm run simulate -- [--seeds N] [--seed S] [--trace] [--small] [--bug NAME]`: runs seeds on all cores and prints
- * what was tried and what came of it. The first seed that breaks an invariant is printed with its trace.
+ * `npm run simulate -- [--seeds N] [--seed S] [--trace] [--small] [--contracts N] [--bug NAME]`: runs seeds on all cores
+ * and prints what was tried and what came of it. The first seed that breaks an invariant is printed with its trace.
  */
 import { parseArgs } from 'node:util';
 import { runSeed, runSeeds, type SeedSummary } from './run-seeds.ts';
 import type { SimulationOptions } from './simulation.ts';
 import { PLANTED_BUGS } from './world.ts';
 
-const USAGE = `Usage: npm run simulate -- [--seeds N] [--seed S] [--trace] [--small] [--bug NAME]
+const USAGE = `Usage: npm run simulate -- [--seeds N] [--seed S] [--trace] [--small] [--contracts N] [--bug NAME]
 
-  --seeds N   how many seeds to run: 1 with --seed, else 300
-  --seed S    the first one: 1
-  --trace     print everything that happened
-  --small     shorter runs with fewer contracts, as in npm test
-  --bug NAME  plant a mistake in the agents, to see it found: ${PLANTED_BUGS.join(', ')}
+  --seeds N      how many seeds to run: 1 with --seed, else 300
+  --seed S       the first one: 1
+  --trace        print everything that happened
+  --small        shorter runs with fewer contracts, as in npm test
+  --contracts N  how many contracts are wanted of each seed; more of them share the time in which nothing happens
+  --bug NAME     plant a mistake in the agents, to see it found: ${PLANTED_BUGS.join(', ')}
 `;
 
 async function main(): Promise<number> {
@@ -23,25 +24,31 @@ async function main(): Promise<number> {
       seed: { type: 'string' },
       trace: { type: 'boolean', default: false },
       small: { type: 'boolean', default: false },
+      contracts: { type: 'string' },
       bug: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   const first = Number(values.seed ?? 1);
   const count = Number(values.seeds ?? (values.seed === undefined ? 300 : 1));
+  const contracts = values.contracts === undefined ? undefined : Number(values.contracts);
   const bug = PLANTED_BUGS.find((name) => name === values.bug);
   const isUnknownBug = values.bug !== undefined && bug === undefined;
   if (
     values.help ||
     isUnknownBug ||
     !Number.isSafeInteger(first) ||
-    !Number.isSafeInteger(count) ||
-    count < 1
+    !isCount(count) ||
+    (contracts !== undefined && !isCount(contracts))
   ) {
     process.stdout.write(USAGE);
     return values.help ? 0 : 2;
   }
-  const options = { isSmall: values.small, ...(bug === undefined ? {} : { bug }) };
+  const options = {
+    isSmall: values.small,
+    ...(contracts === undefined ? {} : { contracts }),
+    ...(bug === undefined ? {} : { bug }),
+  };
   const startedAt = performance.now();
   const results =
     count === 1
@@ -55,11 +62,14 @@ async function main(): Promise<number> {
     `--seed ${String(broken.seed)}`,
     '--trace',
     values.small ? '--small' : '',
+    contracts === undefined ? '' : `--contracts ${String(contracts)}`,
     bug ? `--bug ${bug}` : '',
   ];
-  process.stdout.write(`\nAgain: npm run simulate -- ${again.join(' ').trim()}\n`);
+  process.stdout.write(`\nAgain: npm run simulate -- ${again.filter((part) => part !== '').join(' ')}\n`);
   return 1;
 }
+
+const isCount = (number: number): boolean => Number.isSafeInteger(number) && number > 0;
 
 async function runOne(options: SimulationOptions, isTraced: boolean): Promise<SeedSummary> {
   const { summary, trace } = await runSeed(options);

@@ -12,6 +12,8 @@ export interface SimulationOptions {
   readonly bug?: PlantedBug;
   /** A shorter run with fewer contracts. */
   readonly isSmall?: boolean;
+  /** How many contracts are wanted, where that is not left to the seed. Another number is another run. */
+  readonly contracts?: number;
 }
 
 /** What became of a seed. */
@@ -43,13 +45,14 @@ const LEAPS_MAX = 8;
 const SMALL = 0.2;
 
 /** Runs one seed to its end. */
-export async function simulate({ seed, bug, isSmall }: SimulationOptions): Promise<SimulationResult> {
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { seed, bug } = options;
   const { folder, remove } = makeFolder();
   const world = new World(seed, folder, bug ?? null);
   const stage = new Stage(world);
   let violation: string | null = null;
   try {
-    await play(stage, isSmall === true ? SMALL : 1);
+    await play(stage, options);
   } catch (error) {
     violation = error instanceof Violation ? error.message : String((error as Error).stack);
   } finally {
@@ -70,7 +73,8 @@ export async function simulate({ seed, bug, isSmall }: SimulationOptions): Promi
 }
 
 /** Faults for some minutes, then none until everything has come to rest. */
-async function play(stage: Stage, size: number): Promise<void> {
+async function play(stage: Stage, { isSmall, contracts }: SimulationOptions): Promise<void> {
+  const size = isSmall === true ? SMALL : 1;
   const { dice } = stage.world;
   const agents = Array.from({ length: dice.whole(1, 2) }, () => dice.whole(1, 2));
   await stage.set({ agents });
@@ -79,7 +83,8 @@ async function play(stage: Stage, size: number): Promise<void> {
   const troubledMs = size * dice.between(1.5 * MINUTE_MS, 4 * MINUTE_MS);
   trouble.plan(troubledMs);
   stage.operators.plan(troubledMs);
-  planRentals(stage, trouble, { troubledMs, count: Math.round(size * dice.whole(RENTALS_MIN, RENTALS_MAX)) });
+  const count = Math.round(size * dice.whole(RENTALS_MIN, RENTALS_MAX));
+  planRentals(stage, trouble, { troubledMs, count: contracts ?? count });
   for (let passed = 0; passed < troubledMs; passed += 20_000) {
     await stage.advance(20_000);
     trouble.operate();
