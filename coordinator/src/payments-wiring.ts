@@ -17,6 +17,12 @@ import { CAPTURE_TOPIC, CLOSE_TOPIC, LOOK_TOPIC, OPEN_TOPIC } from './payments/p
 import { paymentAdminRoutes } from './payments/payment-admin-routes.ts';
 import { createIcpayPayment } from './payments/icpay/icpay-payment.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
+import { payoutDestinationRoutes } from './payments/payout-destination-routes.ts';
+import type { PayoutRoute } from './payments/payout-route.ts';
+import { payoutRoutes } from './payments/payout-routes.ts';
+import { requestPayouts } from './payments/payout-run.ts';
+import { PAYOUT_TOPIC, sendPayout, type PayoutParts } from './payments/payout-transfer.ts';
+import { createStripeConnect } from './payments/stripe/stripe-connect.ts';
 import { reportRoutes } from './payments/report-routes.ts';
 import { sendRefund } from './payments/refund-job.ts';
 import { invoiceRoutes } from './invoices/invoice-routes.ts';
@@ -39,6 +45,7 @@ import { webhookRoutes } from './payments/webhook-routes.ts';
 
 /** How long a payment that no event told of may wait, beyond its own time. */
 const SWEEP_EVERY_MS = 30_000;
+const REQUEST_PAYOUTS_EVERY_MS = 86_400_000;
 
 /** The ways of paying, in the order in which they are offered. Throws KEY_FILE_INVALID and KEY_FILE_UNSAFE. */
 export function createPayments(
@@ -75,6 +82,26 @@ export function tokenPairs(payments: Payments): Pair[] {
   return [...new Set(tokens)].map((token) => ({ token, currency: 'USD' }));
 }
 
+/** What pays providers by itself, by what is configured. Throws KEY_FILE_INVALID and KEY_FILE_UNSAFE. */
+function payoutParts(context: Context): PayoutParts {
+  const { payments, payouts } = context.config;
+  const routes: PayoutRoute[] = [];
+  if (payouts.stripeConnect && payments.stripe !== undefined) {
+    const [secretKey] = readSecretFile(payments.stripe.secretKeyFile, 'the secret key of Stripe');
+    routes.push(createStripeConnect({ secretKey, apiBase: payments.stripe.apiBase }));
+  }
+  return { context, routes: new Map(routes.map((route) => [route.method, route])) };
+}
+
+/** The jobs that pay providers. */
+export function addPayoutJobs(jobs: JobRunner, context: Context): void {
+  const parts = payoutParts(context);
+  // For ever: what may have been sent is never given up. Those that fail again and again are on the admin's page.
+  jobs.handle(PAYOUT_TOPIC, ({ key, signal }) => sendPayout(parts, key, signal), { attemptsMax: Infinity });
+  if (context.config.payouts.automatic)
+    jobs.every('payouts', REQUEST_PAYOUTS_EVERY_MS, (signal) => requestPayouts(parts, signal));
+}
+
 /** The routes of payments: webhooks, the wallet, and what an admin has to see. */
 export function paymentRoutes(context: Context, payments: Payments): Route[] {
   return [
@@ -85,6 +112,8 @@ export function paymentRoutes(context: Context, payments: Payments): Route[] {
     ...reportRoutes(context),
     ...invoiceRoutes(context),
     ...spendingRoutes(context),
+    ...payoutRoutes(payoutParts(context)),
+    ...payoutDestinationRoutes(payoutParts(context)),
   ];
 }
 

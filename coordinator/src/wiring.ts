@@ -46,13 +46,13 @@ import { openFilesMax } from './lib/open-files.ts';
 import { createLedgerStore } from './payments/ledger-store.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
 import { rateRoutes } from './prices/rate-routes.ts';
-import { payoutRoutes } from './payments/payout-routes.ts';
 import { RELEASE_RUN_EVERY_MS, releaseEarnings } from './payments/release-job.ts';
 import { guardLedger, jobGuard } from './safe-mode/guard.ts';
 import { advanceMark, checkMark, MARK_EVERY_MS } from './safe-mode/mark.ts';
 import { safeModeRoutes } from './safe-mode/safe-mode-routes.ts';
 import {
   addPaymentJobs,
+  addPayoutJobs,
   addUsageJobs,
   createPayments,
   paymentRoutes,
@@ -205,7 +205,6 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),
-    ...payoutRoutes(context),
     ...statementRoutes(context),
     ...archiveRoutes(context),
     ...safeModeRoutes(context),
@@ -221,6 +220,7 @@ function addJobs(jobs: JobRunner, context: Context, payments: ReadonlyMap<string
     await releaseEarnings(context, signal);
   });
   addUsageJobs(jobs, context);
+  addPayoutJobs(jobs, context);
   jobs.every('housekeeping', HOUSEKEEPING_EVERY_MS, (signal) => pruneExpired(context, signal));
   jobs.every('archive', ARCHIVE_EVERY_MS, async (signal) => {
     await archiveContracts(context, signal);

@@ -268,6 +268,21 @@ export const ERRORS = {
     'These releases cannot be paid out as listed.',
     'List what providers are owed again, and pay what the list shows then.',
   ),
+  PAYOUT_DESTINATION_MISSING: row(
+    'conflict',
+    'The provider has no destination for this route, or a new one that does not count yet.',
+    'The provider sets one: POST /api/v1/providers/{pubkey}/payout-destinations. It counts after the cooling time.',
+  ),
+  PAYOUT_ROUTE_UNAVAILABLE: row(
+    'conflict',
+    'This coordinator does not pay by this route.',
+    'Choose another route, or configure it: [payouts] in dc-coordinator.toml.',
+  ),
+  PAYOUT_TRANSFER_UNKNOWN: row(
+    'conflict',
+    'A transfer was made to this provider that the books do not know.',
+    'Record it: POST /api/v1/admin/payouts with the processor as route and the transfer as reference. Then the payout goes on.',
+  ),
   PAYOUT_NOT_FOUND: row('not_found', 'There is no such payout.', 'Check the address.'),
   PAYOUT_STATE: row(
     'conflict',

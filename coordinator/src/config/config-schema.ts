@@ -240,6 +240,22 @@ export const RawConfigSchema = closed(
       },
       'up to where refunds leave without a person, in whole units of the currency; what was never delivered always does',
     ),
+    payouts: closed(
+      {
+        stripe_connect: Type.Boolean({
+          description: 'whether providers can be paid by transfers to Stripe accounts of theirs (Connect)',
+          default: false,
+        }),
+        cooling_s: seconds('a destination counts this long after its provider has set it', 60, 259_200),
+        automatic: Type.Boolean({
+          description:
+            'whether what is owed is requested by itself, once a day, where a provider has a destination',
+          default: false,
+        }),
+        minimum: wholeUnits('from how much on that is done', 10),
+      },
+      'how providers are paid without a person',
+    ),
     invoices: closed(
       {
         seller_name: Type.String({

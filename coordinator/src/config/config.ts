@@ -89,6 +89,16 @@ export interface CoordinatorConfig {
   refunds: RefundBounds;
   /** What becomes of contracts that ended long ago. */
   archive: { afterMs: number; retentionYears: number };
+  /** How providers are paid without a person; by hand always works. */
+  payouts: {
+    /** A destination counts this long after it was set. */
+    coolingMs: number;
+    /** What is owed is requested once a day, from `minimum` whole units on. */
+    automatic: boolean;
+    minimum: number;
+    /** Transfers to Stripe accounts, by the Stripe of `payments`. */
+    stripeConnect: boolean;
+  };
   /** What stands on invoices beside what was bought. */
   invoices: {
     seller: Party;

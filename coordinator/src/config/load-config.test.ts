@@ -71,6 +71,7 @@ describe('the configuration', () => {
         ...{ maxAgeMs: 600_000, maxDeviationPermille: 30, minSources: 2 },
       },
       earning: { releaseIntervalMs: 86_400_000, proofMs: 600_000, evidenceGraceMs: 86_400_000 },
+      payouts: { coolingMs: 259_200_000, automatic: false, minimum: 10, stripeConnect: false },
       refunds: { perRefund: 1000, perRenterADay: 2000, perDay: 20_000, units: {} },
       archive: { afterMs: 180 * 86_400_000, retentionYears: 10 },
       invoices: {

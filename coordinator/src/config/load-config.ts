@@ -103,6 +103,13 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
         false,
       );
   }
+  if (raw.payouts.stripe_connect && stripe === undefined)
+    add(
+      'payouts.stripe_connect',
+      true,
+      'false, or a [payments.stripe] whose balance the money leaves',
+      false,
+    );
   const { sources, min_sources: least } = raw.prices;
   if (icpay !== undefined && sources.length < least)
     add('prices.min_sources', least, 'at most the number of sources', sources.length);
@@ -158,7 +165,17 @@ function toPayments(
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
   const dataDir = resolve(folder, raw.data_dir);
-  const { agents, contracts, earning, prices, refunds, invoices, archive, rate_limits: limits } = raw;
+  const {
+    agents,
+    contracts,
+    earning,
+    prices,
+    refunds,
+    payouts,
+    invoices,
+    archive,
+    rate_limits: limits,
+  } = raw;
   return {
     environment: raw.environment,
     publicUrl: new URL(raw.public_url).origin,
@@ -200,6 +217,12 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
     archive: {
       afterMs: archive.after_days * 86_400_000,
       retentionYears: archive.retention_years,
+    },
+    payouts: {
+      coolingMs: payouts.cooling_s * 1000,
+      automatic: payouts.automatic,
+      minimum: payouts.minimum,
+      stripeConnect: payouts.stripe_connect,
     },
     invoices: {
       seller: {

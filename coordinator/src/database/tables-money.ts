@@ -7,6 +7,8 @@ export interface MoneyTables {
   releases: ReleasesTable;
   credits: CreditsTable;
   payouts: PayoutsTable;
+  payout_destinations: PayoutDestinationsTable;
+  payout_transfers: PayoutTransfersTable;
 }
 
 /** How far a contract's time is judged, and what came of it; one for each contract that became active. */
@@ -88,4 +90,31 @@ export interface PayoutsTable {
   requested_at: number;
   sent_at: number | null;
   settled_at: number | null;
+  /** What its releases sum to: more or less than its amount where a rest was left or paid with it. */
+  releases_e9s: bigint;
+  /** What came back of it after it had arrived. */
+  reversed_e9s: bigint;
+}
+
+/** Where a provider wants its money, by each route; the newest that is usable and not withdrawn is in force. */
+export interface PayoutDestinationsTable {
+  id: string;
+  provider_pubkey: string;
+  route: string;
+  account: string;
+  set_at: number;
+  /** Money goes there from here on: a change waits, so that the provider can see it. */
+  usable_at: number;
+  withdrawn_at: number | null;
+}
+
+/** What is asked for of the route of a payout that is sent by itself. */
+export interface PayoutTransfersTable {
+  payout_id: string;
+  /** JSON: what only the route understands. */
+  terms: string;
+  /** Part of what makes the transfer single; a new one only when it is certain that the one before moved nothing. */
+  asked_at: number;
+  /** 1 from before it is asked for the first time: until then nothing can have moved. */
+  is_asked: Generated<number>;
 }

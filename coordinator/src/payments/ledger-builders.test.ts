@@ -18,7 +18,7 @@ import {
   disputeOpened,
   disputeWon,
 } from './ledger-dispute.ts';
-import { payoutConfirmed, payoutFailed, payoutRequested } from './ledger-payout.ts';
+import { payoutConfirmed, payoutFailed, payoutRequested, payoutReversed } from './ledger-payout.ts';
 import {
   paidFromWallet,
   refundedToWallet,
@@ -158,13 +158,18 @@ describe('a set of postings', () => {
     ],
     [
       'a payout that arrived',
-      payoutConfirmed({ ...payout, route: 'icpay' }),
+      payoutConfirmed({ ...payout, processor: 'icpay' }),
       { payout_in_flight: -100, processor: 100 },
     ],
     [
       'a payout that failed',
       payoutFailed({ ...payout, providerPubkey }),
       { payout_in_flight: -100, provider_payable: 100 },
+    ],
+    [
+      'a payout that came back',
+      payoutReversed({ ...payout, processor: 'stripe', providerPubkey }),
+      { processor: -100, provider_payable: 100 },
     ],
   ])('says of %s where it comes from and where it goes', (_case, set, expected) => {
     expect(moves(set)).toEqual(expected);

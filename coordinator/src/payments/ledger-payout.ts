@@ -21,12 +21,12 @@ export function payoutRequested(movement: PayoutMovement & { providerPubkey: str
   ]);
 }
 
-/** The money has arrived, by `route` (the processor that it left). */
-export function payoutConfirmed(movement: PayoutMovement & { route: string }): PostingSet {
-  const { payoutId, route, amount } = movement;
+/** The money has arrived; it left `processor`. */
+export function payoutConfirmed(movement: PayoutMovement & { processor: string }): PostingSet {
+  const { payoutId, processor, amount } = movement;
   return buildSet(outsideContracts(movement), 'payout_confirmed', [
     [accounts.payoutInFlight(payoutId), negate(amount)],
-    [accounts.processor(route), amount],
+    [accounts.processor(processor), amount],
   ]);
 }
 
@@ -35,6 +35,17 @@ export function payoutFailed(movement: PayoutMovement & { providerPubkey: string
   const { payoutId, providerPubkey, amount } = movement;
   return buildSet(outsideContracts(movement), 'payout_failed', [
     [accounts.payoutInFlight(payoutId), negate(amount)],
+    [accounts.providerPayable(providerPubkey), amount],
+  ]);
+}
+
+/** Some of it came back to `processor` after it had arrived: it is owed again. */
+export function payoutReversed(
+  movement: Pick<PayoutMovement, 'cause' | 'amount'> & { processor: string; providerPubkey: string },
+): PostingSet {
+  const { processor, providerPubkey, amount } = movement;
+  return buildSet(outsideContracts(movement), 'payout_reversed', [
+    [accounts.processor(processor), negate(amount)],
     [accounts.providerPayable(providerPubkey), amount],
   ]);
 }

@@ -9,6 +9,7 @@ import { problemOfDocuments } from '../invoices/verify-documents.ts';
 import { problemOfUsage } from '../usage/verify-usage.ts';
 import { problemOfContract } from './verify-contract.ts';
 import { Balances, isOfContract, problemOfSet, type RawSet } from './verify-set.ts';
+import { listRests } from './payout-store.ts';
 import { nextContracts, readBooks, readOtherSets } from './verify-store.ts';
 
 /** How much was checked, and the first thing that does not add up. */
@@ -95,18 +96,20 @@ async function problemOfPayouts(reader: Reader, shared: Balances): Promise<strin
   }
   const payouts = await reader
     .selectFrom('payouts')
-    .select(['id', 'provider_pubkey', 'currency', 'amount_e9s', 'state'])
+    .select(['id', 'provider_pubkey', 'currency', 'amount_e9s', 'releases_e9s', 'state'])
     .orderBy('id')
     .execute();
-  for (const { id, currency, amount_e9s: amountE9s, state } of payouts) {
+  for (const { id, currency, amount_e9s: amountE9s, releases_e9s: releasesE9s, state } of payouts) {
     const name = `The payout ${id} (${state})`;
     const paidFor = sums.get(id) ?? 0n;
-    if (paidFor !== (state === 'failed' ? 0n : amountE9s))
-      return `${name} is of ${amountE9s}, and its releases sum to ${paidFor}.`;
+    if (paidFor !== (state === 'failed' ? 0n : releasesE9s))
+      return `${name} is for ${releasesE9s}, and its releases sum to ${paidFor}.`;
     const inFlight = shared.of(`payout_in_flight:${id}`, currency);
     if (inFlight !== (state === 'requested' || state === 'sent' ? amountE9s : 0n))
       return `${name} is of ${amountE9s}, and ${inFlight} is in flight.`;
   }
+  for (const { provider_pubkey: provider, currency, rest_e9s: restE9s } of await listRests(reader))
+    add(`${provider} in ${currency}`, restE9s);
   const paid = new Set(payouts.map(({ id }) => id));
   const owed = shared.ofKind('provider_payable');
   for (const [name, unpaid] of sums) {

@@ -42,7 +42,8 @@ export type PostingKind =
   | 'dispute_lost'
   | 'payout_requested'
   | 'payout_confirmed'
-  | 'payout_failed';
+  | 'payout_failed'
+  | 'payout_reversed';
 
 /** Value that goes into (positive) or out of an account. */
 export interface Posting {

@@ -15,6 +15,7 @@ import { LOOK_TOPIC } from './payment-asks.ts';
 import { applyLoss, applyRefundFact } from './outside-refunds.ts';
 import type { PaymentFact, ProviderEvent, ProviderFact, PaymentProvider } from './payment-provider.ts';
 import { nextLookAt, nextPayment } from './payment-rules.ts';
+import { applyReversal } from './payout-reversal.ts';
 import { applyPaymentNotice } from './payment-service.ts';
 import {
   findPaymentByRefs,
@@ -59,7 +60,7 @@ export async function takeEvent(
     settled_at: null,
   });
   if (!isNew) return false;
-  const worst = await applyAll(context, trx, provider, event.facts);
+  const worst = await applyEvent(context, trx, provider, event);
   if (worst.outcome === 'ignored' || worst.outcome === 'applied') return true;
   const { outcome, paymentKey: payment_key, detail } = worst;
   await settleEvent(trx, { method, event_id: event.id }, { outcome, payment_key, detail, body });
@@ -67,6 +68,20 @@ export async function takeEvent(
     context.log.warn({ method, event: event.id, type: event.type, outcome, detail }, 'payment.event_kept'),
   );
   return true;
+}
+
+/** What came back of a payout is no payment's business; everything else is. */
+async function applyEvent(
+  context: Context,
+  trx: Transaction,
+  provider: PaymentProvider,
+  { facts, reversal }: ProviderEvent,
+): Promise<FactOutcome> {
+  if (reversal === undefined) return applyAll(context, trx, provider, facts);
+  if (await applyReversal(context, trx, reversal))
+    return { outcome: 'applied', paymentKey: null, detail: null };
+  const detail = `The transfer ${reversal.reference} came back, and no payout was sent by it.`;
+  return { outcome: 'unknown', paymentKey: null, detail };
 }
 
 /** The name under which an event about something unknown is found again. */

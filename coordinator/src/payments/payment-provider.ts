@@ -175,6 +175,8 @@ export interface ProviderEvent {
   type: string;
   /** Empty where the event is none of ours to act on. */
   facts: readonly ProviderFact[];
+  /** What has come back of a payout, from the beginning; set where the event is about that. */
+  reversal?: { reference: string; reversed: Money };
   /** Why an event that is ours to act on cannot be understood (an amount out of all range): for a person to see. */
   problem?: string;
 }

@@ -11,20 +11,22 @@ import {
 } from '@dc/shared/wire/money';
 import { closed, listOf, ListQuery, toTimestamp, Uuid } from '@dc/shared/wire/schema-parts';
 import { toWire } from '@dc/shared/money/money';
-import type { Context } from '../context.ts';
+import type { Transaction } from '../database/database.ts';
 import { accountOf } from '../http/principal.ts';
 import { readRoute, writeRoute, type Route } from '../http/route.ts';
-import { movePayout, requestPayout } from './payout-service.ts';
-import { listOwed, listPayouts, type PayoutRow } from './payout-store.ts';
+import { isAutomatic } from './payout-route.ts';
+import { movePayout, type PayoutStep } from './payout-service.ts';
+import { requestAnyPayout, type PayoutParts } from './payout-transfer.ts';
+import { findPayout, listOwed, listPayouts, type PayoutRow } from './payout-store.ts';
 
 const PayoutParams = closed({ id: Uuid });
 const DEFAULT_LIMIT = 50;
 
-export function payoutRoutes(context: Context): Route[] {
-  return [...listRoutes(context), ...changeRoutes(context)];
+export function payoutRoutes(parts: PayoutParts): Route[] {
+  return [...listRoutes(parts), requestRoute(parts), ...changeRoutes(parts)];
 }
 
-function listRoutes({ db }: Context): Route[] {
+function listRoutes({ context: { db } }: PayoutParts): Route[] {
   return [
     readRoute({
       method: 'GET',
@@ -78,23 +80,37 @@ function listRoutes({ db }: Context): Route[] {
   ];
 }
 
-function changeRoutes(context: Context): Route[] {
+function requestRoute(parts: PayoutParts): Route {
+  return writeRoute({
+    method: 'POST',
+    url: '/api/v1/admin/payouts',
+    permission: 'admin',
+    summary:
+      'Pays a provider exactly what was listed, once: by hand, or by a route that sends it. With a reference: it has been sent already.',
+    schema: { body: CreatePayout, response: Payout },
+    errors: [
+      ...(['PAYOUT_CONFLICT', 'PAYOUT_DESTINATION_MISSING', 'PAYOUT_ROUTE_UNAVAILABLE'] as const),
+      ...(['PAYMENT_AMOUNT_UNSUPPORTED', 'TOKEN_RATE_STALE', 'REQUEST_INVALID'] as const),
+    ],
+    successStatus: 201,
+    // What is paid is named in the body: a second call finds it paid.
+    idempotency: 'optional',
+    async handle({ body, principal }, trx) {
+      const row = await requestAnyPayout(parts, trx, body, accountOf(principal).account);
+      return { status: 201, body: viewPayout(row) };
+    },
+  });
+}
+
+function changeRoutes({ context }: PayoutParts): Route[] {
+  // One that is sent by itself also moves by itself: a person cannot be certain of what is on its way.
+  const moveByHand = async (trx: Transaction, id: string, step: PayoutStep): Promise<PayoutRow> => {
+    const row = await findPayout(trx, id);
+    if (row !== null && isAutomatic(row.route))
+      throw new AppError('PAYOUT_STATE', `The payout is sent by ${row.route}, and moves by itself.`);
+    return movePayout(context, trx, id, step);
+  };
   return [
-    writeRoute({
-      method: 'POST',
-      url: '/api/v1/admin/payouts',
-      permission: 'admin',
-      summary: 'Pays a provider exactly what was listed, once. With a reference: it has been sent already.',
-      schema: { body: CreatePayout, response: Payout },
-      errors: ['PAYOUT_CONFLICT'],
-      successStatus: 201,
-      // What is paid is named in the body: a second call finds it paid.
-      idempotency: 'optional',
-      async handle({ body, principal }, trx) {
-        const row = await requestPayout(context, trx, body, accountOf(principal).account);
-        return { status: 201, body: viewPayout(row) };
-      },
-    }),
     writeRoute({
       method: 'POST',
       url: '/api/v1/admin/payouts/:id/sent',
@@ -104,7 +120,7 @@ function changeRoutes(context: Context): Route[] {
       errors: ['PAYOUT_NOT_FOUND', 'PAYOUT_STATE'],
       idempotency: 'optional',
       async handle({ params, body }, trx) {
-        const row = await movePayout(context, trx, params.id, { to: 'sent', reference: body.reference });
+        const row = await moveByHand(trx, params.id, { to: 'sent', reference: body.reference });
         return { status: 200, body: viewPayout(row) };
       },
     }),
@@ -119,7 +135,7 @@ function changeRoutes(context: Context): Route[] {
       async handle({ params }, trx) {
         return {
           status: 200,
-          body: viewPayout(await movePayout(context, trx, params.id, { to: 'confirmed' })),
+          body: viewPayout(await moveByHand(trx, params.id, { to: 'confirmed' })),
         };
       },
     }),
@@ -132,7 +148,7 @@ function changeRoutes(context: Context): Route[] {
       errors: ['PAYOUT_NOT_FOUND', 'PAYOUT_STATE'],
       idempotency: 'optional',
       async handle({ params, body }, trx) {
-        const row = await movePayout(context, trx, params.id, { to: 'failed', reason: body.reason });
+        const row = await moveByHand(trx, params.id, { to: 'failed', reason: body.reason });
         return { status: 200, body: viewPayout(row) };
       },
     }),

@@ -4,11 +4,12 @@
  */
 import { AppError } from '@dc/shared/errors';
 import { newUuid } from '@dc/shared/ids';
-import { formatMoney, fromWire } from '@dc/shared/money/money';
+import { formatMoney, fromWire, type Money } from '@dc/shared/money/money';
 import type { WireCreatePayout } from '@dc/shared/wire/money';
 import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { payoutConfirmed, payoutFailed, payoutRequested } from './ledger-payout.ts';
+import { processorOf } from './payout-route.ts';
 import {
   countFailed,
   findPayout,
@@ -17,27 +18,31 @@ import {
   insertPayout,
   markReleases,
   sumUnpaid,
+  restOf,
   updatePayout,
   type PayoutRow,
   type ReleasesThrough,
 } from './payout-store.ts';
 
 /**
- * Requests a payout of what was listed; with a reference it has been sent already. Throws PAYOUT_CONFLICT where the
- * listing does not hold any more: somebody pays these releases, or there is nothing to pay.
+ * Requests a payout of what was listed; with a reference it has been sent already. `pays` is what its route can say of
+ * that, where it is less. Throws PAYOUT_CONFLICT where the listing does not hold any more: somebody pays these
+ * releases, or there is nothing to pay.
  */
 export async function requestPayout(
   context: Context,
   trx: Transaction,
-  body: WireCreatePayout,
+  body: WireCreatePayout & { pays?: Money },
   admin: string,
 ): Promise<PayoutRow> {
   const listed = fromWire(body.total);
   const { currency } = listed;
   const releases: ReleasesThrough = { provider: body.provider_pubkey, currency, through: body.through };
-  const { totalE9s, count } = await sumUnpaid(trx, releases);
+  const { totalE9s: releasesE9s, count } = await sumUnpaid(trx, releases);
+  const totalE9s = releasesE9s + (await restOf(trx, releases));
   if (count === 0 || totalE9s !== listed.amountE9s || totalE9s <= 0n)
     throw await conflict(trx, releases, { totalE9s, count });
+  const { amountE9s } = body.pays ?? listed;
   const now = context.clock.now();
   const attempt = (await countFailed(trx, releases)) + 1;
   const row: PayoutRow = {
@@ -45,7 +50,7 @@ export async function requestPayout(
     key: `payout:${releases.provider}:${currency}:${String(releases.through)}:${String(attempt)}`,
     provider_pubkey: releases.provider,
     currency,
-    amount_e9s: totalE9s,
+    amount_e9s: amountE9s,
     release_count: count,
     route: body.route ?? 'manual',
     state: body.reference === undefined ? 'requested' : 'sent',
@@ -56,6 +61,8 @@ export async function requestPayout(
     requested_at: now,
     sent_at: body.reference === undefined ? null : now,
     settled_at: null,
+    releases_e9s: releasesE9s,
+    reversed_e9s: 0n,
   };
   await insertPayout(trx, row);
   if ((await markReleases(trx, releases, row.id)) !== count)
@@ -66,7 +73,7 @@ export async function requestPayout(
       cause: row.key,
       payoutId: row.id,
       providerPubkey: row.provider_pubkey,
-      amount: { amountE9s: totalE9s, currency },
+      amount: { amountE9s, currency },
     }),
   );
   return row;
@@ -117,10 +124,11 @@ export async function movePayout(
   const now = context.clock.now();
   const amount = { amountE9s: row.amount_e9s, currency: row.currency };
   const movement = { cause: `${row.key}:${step.to}`, payoutId: row.id, amount };
-  if (step.to === 'sent') return moved(trx, row, { state: 'sent', reference: step.reference, sent_at: now });
+  if (step.to === 'sent')
+    return moved(trx, row, { state: 'sent', reference: step.reference, failure: null, sent_at: now });
   if (step.to === 'confirmed') {
-    await context.ledger.append(trx, payoutConfirmed({ ...movement, route: row.route }));
-    return moved(trx, row, { state: 'confirmed', settled_at: now });
+    await context.ledger.append(trx, payoutConfirmed({ ...movement, processor: processorOf(row.route) }));
+    return moved(trx, row, { state: 'confirmed', failure: null, settled_at: now });
   }
   await context.ledger.append(trx, payoutFailed({ ...movement, providerPubkey: row.provider_pubkey }));
   await freeReleases(trx, row.id);

@@ -17,12 +17,47 @@ export interface Owed {
   newest_at: number;
 }
 
-/** What providers are owed, by provider and currency, after a place in that order. */
-export function listOwed(
+/**
+ * What of a payout's releases it did not pay, or what it paid of those before: together what is left over. One that
+ * failed counts for nothing.
+ */
+const LEFT_E9S = sql<bigint>`releases_e9s - amount_e9s + reversed_e9s`;
+
+/** What earlier payouts have left over of a provider's money: fractions that no transfer could say, and what came back. */
+export async function restOf(
+  reader: Reader,
+  { provider, currency }: Pick<ReleasesThrough, 'provider' | 'currency'>,
+): Promise<bigint> {
+  const row = await reader
+    .selectFrom('payouts')
+    .select(sql<bigint>`coalesce(sum(${LEFT_E9S}), 0)`.as('rest_e9s'))
+    .where('provider_pubkey', '=', provider)
+    .where('currency', '=', currency)
+    .where('state', '!=', 'failed')
+    .executeTakeFirstOrThrow();
+  return row.rest_e9s;
+}
+
+/** The same of all who have a rest, or of one provider. */
+export function listRests(
+  reader: Reader,
+  provider?: string,
+): Promise<{ provider_pubkey: string; currency: string; rest_e9s: bigint }[]> {
+  const all = reader
+    .selectFrom('payouts')
+    .select(['provider_pubkey', 'currency', sql<bigint>`sum(${LEFT_E9S})`.as('rest_e9s')])
+    .where('state', '!=', 'failed')
+    .groupBy(['provider_pubkey', 'currency'])
+    .having(sql<SqlBool>`sum(${LEFT_E9S}) <> 0`);
+  return (provider === undefined ? all : all.where('provider_pubkey', '=', provider)).execute();
+}
+
+/** What providers are owed, by provider and currency, after a place in that order; a rest goes with new releases. */
+export async function listOwed(
   reader: Reader,
   { after, limit }: { after: { provider: string; currency: string }; limit: number },
 ): Promise<Owed[]> {
-  return reader
+  const owed = await reader
     .selectFrom('releases')
     .select([
       'provider_pubkey',
@@ -40,6 +75,12 @@ export function listOwed(
     .orderBy('currency')
     .limit(limit)
     .execute();
+  return Promise.all(
+    owed.map(async (row) => {
+      const { provider_pubkey: provider, currency } = row;
+      return { ...row, total_e9s: row.total_e9s + (await restOf(reader, { provider, currency })) };
+    }),
+  );
 }
 
 /** Some of a provider's releases in one currency: those up to a number. */
@@ -132,11 +173,44 @@ export async function findPayout(reader: Reader, id: string): Promise<PayoutRow 
   return (row as PayoutRow | undefined) ?? null;
 }
 
+/** The payout that was sent by a route's own transfer, by its reference. */
+export async function findPayoutBySent(reader: Reader, reference: string): Promise<PayoutRow | null> {
+  const row = await reader
+    .selectFrom('payouts')
+    .innerJoin('payout_transfers', 'payout_transfers.payout_id', 'payouts.id')
+    .selectAll('payouts')
+    .where('reference', '=', reference)
+    .executeTakeFirst();
+  return (row as PayoutRow | undefined) ?? null;
+}
+
+/** The keys of all payouts of a provider. */
+export async function listKeys(reader: Reader, provider: string): Promise<string[]> {
+  const rows = await reader
+    .selectFrom('payouts')
+    .select('key')
+    .where('provider_pubkey', '=', provider)
+    .execute();
+  return rows.map(({ key }) => key);
+}
+
+/** Whether a payout, by hand also, was sent under this reference. */
+export async function isKnownTransfer(reader: Reader, reference: string): Promise<boolean> {
+  const row = await reader
+    .selectFrom('payouts')
+    .select('id')
+    .where('reference', '=', reference)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Moves a payout that is still in the state of `before`; false where somebody was faster. */
 export async function updatePayout(
   trx: Transaction,
   before: PayoutRow,
-  change: Partial<Pick<PayoutRow, 'state' | 'reference' | 'failure' | 'sent_at' | 'settled_at'>>,
+  change: Partial<
+    Pick<PayoutRow, 'state' | 'reference' | 'failure' | 'sent_at' | 'settled_at' | 'reversed_e9s'>
+  >,
 ): Promise<boolean> {
   const { numUpdatedRows } = await trx
     .updateTable('payouts')

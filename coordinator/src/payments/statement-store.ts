@@ -3,6 +3,7 @@ import { sql, type Selectable } from 'kysely';
 import type { Reader } from '../database/database.ts';
 import type { CreditsTable, ReleasesTable } from '../database/tables-money.ts';
 import type { RefundsTable } from '../database/tables-refunds.ts';
+import { listRests } from './payout-store.ts';
 
 export type ReleaseRow = Selectable<ReleasesTable>;
 
@@ -46,9 +47,13 @@ export async function sumStatement(
     .where('payout_id', 'is', null)
     .groupBy('currency')
     .execute();
+  const rests = (await listRests(reader, provider)).map(({ rest_e9s: sum_e9s, currency }) => ({
+    currency,
+    sum_e9s,
+  }));
   const payouts = await reader
     .selectFrom('payouts')
-    .select(['currency', 'state', sql<bigint>`sum(amount_e9s)`.as('sum_e9s')])
+    .select(['currency', 'state', sql<bigint>`sum(amount_e9s - reversed_e9s)`.as('sum_e9s')])
     .where('provider_pubkey', '=', provider)
     .where('requested_at', '>=', fromAt)
     .where('requested_at', '<', toAt)
@@ -69,7 +74,7 @@ export async function sumStatement(
       payouts.filter(({ state }) => state === 'requested' || state === 'sent'),
       currency,
     ),
-    payableE9s: sumOf(owed, currency),
+    payableE9s: sumOf([...owed, ...rests], currency),
   }));
 }
 

@@ -26,6 +26,7 @@ export function testConfig(folder: string, change: Partial<CoordinatorConfig> = 
     earning: { releaseIntervalMs: 86_400_000, proofMs: 100 * 31_557_600_000, evidenceGraceMs: 86_400_000 },
     refunds: { perRefund: 1000, perRenterADay: 2000, perDay: 20_000, units: {} },
     archive: { afterMs: 180 * 86_400_000, retentionYears: 10 },
+    payouts: { coolingMs: 259_200_000, automatic: false, minimum: 10, stripeConnect: false },
     invoices: { seller: { name: 'Seller', address: '', country: 'DE', vat_number: null }, taxNote: null },
     rateLimits: { perKeyPerMinute: 100_000, perAgentPerMinute: 100_000, perAddressPerMinute: 100_000 },
     ...change,

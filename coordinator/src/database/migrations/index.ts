@@ -16,6 +16,7 @@ import { up as archive } from './0013-archive.ts';
 import { up as countedRefunds } from './0014-counted-refunds.ts';
 import { up as cleanLeases } from './0015-clean-leases.ts';
 import { up as usageReports } from './0016-usage-reports.ts';
+import { up as payoutTransfers } from './0017-payout-transfers.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-outbox-and-ledger', up: outboxAndLedger },
@@ -34,4 +35,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0014-counted-refunds', up: countedRefunds },
   { name: '0015-clean-leases', up: cleanLeases },
   { name: '0016-usage-reports', up: usageReports },
+  { name: '0017-payout-transfers', up: payoutTransfers },
 ];

@@ -48,13 +48,20 @@ const READERS = {
 } as const satisfies Record<string, Read>;
 
 /** The events that we handle. */
-export const STRIPE_EVENTS = Object.keys(READERS) as (keyof typeof READERS)[];
+export const STRIPE_EVENTS = [
+  ...(Object.keys(READERS) as (keyof typeof READERS)[]),
+  'transfer.reversed',
+] as const;
 
 /** What an event's object says; nothing for events that we do not handle. */
-export function readStripeEvent(type: string, object: unknown): Pick<ProviderEvent, 'facts' | 'problem'> {
+export function readStripeEvent(
+  type: string,
+  object: unknown,
+): Pick<ProviderEvent, 'facts' | 'problem' | 'reversal'> {
   const read = Object.hasOwn(READERS, type) ? (READERS as Record<string, Read>)[type] : undefined;
-  if (read === undefined) return { facts: [] };
+  if (read === undefined && type !== 'transfer.reversed') return { facts: [] };
   try {
+    if (read === undefined) return { facts: [], reversal: readReversal(object as Stripe.Transfer) };
     return { facts: read(object as never) };
   } catch (error) {
     // The signature holds: to refuse it would only make Stripe send it again. A person has to look at it.
@@ -62,6 +69,12 @@ export function readStripeEvent(type: string, object: unknown): Pick<ProviderEve
     return { facts: [], problem: `The object of the event cannot be read: ${why}` };
   }
 }
+
+/** What has come back of a payout's transfer, from the beginning. */
+const readReversal = (transfer: Stripe.Transfer): { reference: string; reversed: Money } => ({
+  reference: transfer.id,
+  reversed: fromMinorUnits(transfer.amount_reversed, transfer.currency),
+});
 
 /** What a session says of its payment. */
 export function readSession(session: Stripe.Checkout.Session): ProviderFact[] {

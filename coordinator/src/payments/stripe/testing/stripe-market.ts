@@ -6,7 +6,7 @@ import { expect, onTestFinished } from 'vitest';
 import { ManualClock } from '@dc/shared/testing/manual-clock';
 import type { WireContract } from '@dc/shared/wire/contract';
 import type { WireCreateContract } from '@dc/shared/wire/contract';
-import type { StripeConfig } from '../../../config/config.ts';
+import type { CoordinatorConfig, StripeConfig } from '../../../config/config.ts';
 import { openMarket, rent, type Market, type MarketOptions } from '../../../testing/rental.ts';
 import { atPrivateAddress, reaches } from '../../../testing/rental.ts';
 import { startTestCoordinator, until, type TestCoordinator } from '../../../testing/test-coordinator.ts';
@@ -29,6 +29,7 @@ export interface StripeMarket extends Market {
 export interface StripeMarketOptions {
   stripe?: Partial<StripeConfig>;
   offering?: MarketOptions['offering'];
+  payouts?: CoordinatorConfig['payouts'];
   /** False holds all events back. */
   delivers?: boolean;
 }
@@ -39,7 +40,9 @@ export async function openStripeMarket(options: StripeMarketOptions = {}): Promi
   await standIn.listen();
   onTestFinished(() => standIn.close());
   const stripe = { ...stripeConfig(standIn), ...options.stripe };
-  const coordinator = await startTestCoordinator({ clock, config: { payments: { test: false, stripe } } });
+  const payouts = options.payouts === undefined ? {} : { payouts: options.payouts };
+  const config = { payments: { test: false, stripe }, ...payouts };
+  const coordinator = await startTestCoordinator({ clock, config });
   const deliver = deliverTo(coordinator);
   if (options.delivers !== false) standIn.deliverTo(deliver);
   const offering = { price_per_hour: PRICE_PER_HOUR, ...options.offering };

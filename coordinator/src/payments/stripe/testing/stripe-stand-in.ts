@@ -11,6 +11,7 @@ import { parseFormBody } from './form-body.ts';
 import { publishedSchema } from './published-schema.ts';
 import { StripeBooks, StripeRefusal, type Json } from './stripe-books.ts';
 import { StripeMeters } from './stripe-meters.ts';
+import { StripeTransfers } from './stripe-transfers.ts';
 
 /** An event that waits for its delivery. */
 export interface StripeEvent extends Json {
@@ -36,6 +37,7 @@ interface Kept {
 export class StripeStandIn {
   readonly books: StripeBooks;
   readonly meters: StripeMeters;
+  readonly transfers: StripeTransfers;
   /** Events in the order in which they happened; `deliver` takes them from here. */
   readonly events: StripeEvent[] = [];
   /** Every request: method, path and body. */
@@ -57,6 +59,7 @@ export class StripeStandIn {
   constructor(clock: Clock) {
     this.#clock = clock;
     this.meters = new StripeMeters(clock);
+    this.transfers = new StripeTransfers(clock, (type, object) => this.#emit(type, object));
     this.books = new StripeBooks(
       clock,
       (type, object) => this.#emit(type, object),
@@ -251,6 +254,10 @@ const ROUTES: readonly StandInRoute[] = [
   route('GET', '/v1/billing/meters/{meter}/event_summaries', ({ meters }, id, body) =>
     listed(`/v1/billing/meters/${id}/event_summaries`, meters.summaries(id, body)),
   ),
+  route('GET', '/v1/accounts/{account}', ({ transfers }, id) => transfers.account(id)),
+  route('POST', '/v1/transfers', ({ transfers }, _id, body) => transfers.create(body)),
+  route('GET', '/v1/transfers', ({ transfers }, _id, body) => listed('/v1/transfers', transfers.list(body))),
+  route('GET', '/v1/transfers/{transfer}', ({ transfers }, id) => transfers.find(id)),
   route('GET', '/v1/balance', () => ({ object: 'balance', livemode: false, available: [], pending: [] })),
 ];
 
