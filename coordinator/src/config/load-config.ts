@@ -163,6 +163,13 @@ function toPayments(
   };
 }
 
+const toPayouts = (raw: RawConfig['payouts']): CoordinatorConfig['payouts'] => ({
+  coolingMs: raw.cooling_s * 1000,
+  automatic: raw.automatic,
+  minimum: raw.minimum,
+  stripeConnect: raw.stripe_connect,
+});
+
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
   const dataDir = resolve(folder, raw.data_dir);
   const {
@@ -214,16 +221,8 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
       perDay: refunds.per_day,
       units: refunds.units,
     },
-    archive: {
-      afterMs: archive.after_days * 86_400_000,
-      retentionYears: archive.retention_years,
-    },
-    payouts: {
-      coolingMs: payouts.cooling_s * 1000,
-      automatic: payouts.automatic,
-      minimum: payouts.minimum,
-      stripeConnect: payouts.stripe_connect,
-    },
+    archive: { afterMs: archive.after_days * 86_400_000, retentionYears: archive.retention_years },
+    payouts: toPayouts(payouts),
     invoices: {
       seller: {
         name: invoices.seller_name === '' ? new URL(raw.public_url).hostname : invoices.seller_name,
