@@ -134,7 +134,9 @@ async function ensureSent(
   if (answer.outcome === 'refused') return fail(reason);
   await context.db.write(async (trx) => {
     await updatePayout(trx, payout, { failure: reason });
-    await renewAsk(trx, payout.id, { before: fresh.askedAt, now: context.clock.now() });
+    // At a later time, so that it is another ask: the route may repeat its refusal to the same one.
+    const now = Math.max(context.clock.now(), fresh.askedAt + 1);
+    await renewAsk(trx, payout.id, { before: fresh.askedAt, now });
   });
   throw new AppError('SERVICE_UNAVAILABLE', `The payout waits: ${reason}`);
 }
@@ -186,20 +188,23 @@ async function ensureFresh(
   if (ageMs < REPEATED_MS) return ask;
   if (ageMs < DEAD_AFTER_MS)
     throw new AppError('SERVICE_UNAVAILABLE', 'The payout waits until what was asked for is forgotten.');
-  await db.write((trx) => renewAsk(trx, payout.id, { before: ask.askedAt, now }));
-  // What was made meanwhile is looked for first.
-  throw new AppError('SERVICE_UNAVAILABLE', 'The payout is asked for anew.');
+  // Nothing was found a moment ago, and what is dead cannot appear any more.
+  if (!(await db.write((trx) => renewAsk(trx, payout.id, { before: ask.askedAt, now }))))
+    throw new AppError('SERVICE_UNAVAILABLE', 'Another process asks for this payout.');
+  return { ...ask, askedAt: now };
 }
 
+/** False where somebody was faster. */
 async function renewAsk(
   trx: Transaction,
   payoutId: string,
   { before, now }: { before: number; now: number },
-): Promise<void> {
-  await trx
+): Promise<boolean> {
+  const { numUpdatedRows } = await trx
     .updateTable('payout_transfers')
-    .set({ asked_at: Math.max(now, before + 1) })
+    .set({ asked_at: now })
     .where('payout_id', '=', payoutId)
     .where('asked_at', '=', before)
-    .execute();
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows === 1n;
 }
