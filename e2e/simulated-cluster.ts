@@ -24,10 +24,12 @@ const POOL = 'dc-agent';
 const VERSION = '9.1';
 const SSH_PORT = 2222;
 const MEMORY_OF_REAL_GUESTS_MB = 512;
+const CLOSE_MS_MAX = 3_000;
 
 const [folder = '', guests = 'simulated'] = process.argv.slice(2);
 const ending = new AbortController();
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => ending.abort());
+// Not once: what starts QEMU listens too, and ends the process where it finds itself the last to do so.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -111,7 +113,13 @@ async function main(): Promise<void> {
   renameSync(join(folder, 'options.json.new'), join(folder, 'options.json'));
   say(`Proxmox VE ${VERSION} (simulated) answers at ${simulator.url}.`);
   ending.signal.addEventListener('abort', () => {
-    void simulator.close().then(removeOldDisks);
+    const finish = (): void => {
+      removeOldDisks();
+      process.exit(0);
+    };
+    // A machine that was just being started may keep the simulator from closing; it goes when we go.
+    setTimeout(finish, CLOSE_MS_MAX);
+    void simulator.close().then(finish);
   });
 }
 

@@ -129,7 +129,8 @@ async function main(): Promise<void> {
   console.log(`template     ${values.template} on pve1, and so on`);
   const closeTools = values.tools === undefined ? null : await installTools(values.tools, simulator);
   const stop = (): void => void close(simulator, closeTools).then(() => process.exit(0));
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  // Not once: what starts QEMU listens too, and ends the process where it finds itself the last to do so.
+  process.on('SIGINT', stop).on('SIGTERM', stop);
 }
 
 const USAGE_ERROR = 2;
