@@ -1,6 +1,9 @@
 /** Puts the ways of paying together, by what is configured: their providers, routes and jobs. */
 import type { Clock } from '@dc/shared/clock';
-import type { CoordinatorConfig } from './config/config.ts';
+import { seedFromHex } from '@dc/shared/crypto/ed25519';
+import { AppError } from '@dc/shared/errors';
+import type { CoordinatorConfig, Icrc1Config } from './config/config.ts';
+import { isLoopback } from './config/loopback.ts';
 import { readSecretFile } from './config/secret-file.ts';
 import type { Context } from './context.ts';
 import type { Route } from './http/route.ts';
@@ -17,6 +20,7 @@ import { CAPTURE_TOPIC, CLOSE_TOPIC, LOOK_TOPIC, OPEN_TOPIC } from './payments/p
 import { paymentAdminRoutes } from './payments/payment-admin-routes.ts';
 import { createIcpayPayment } from './payments/icpay/icpay-payment.ts';
 import type { PaymentProvider } from './payments/payment-provider.ts';
+import { createIcrc1Payout } from './payments/icrc1/icrc1-payout.ts';
 import { payoutDestinationRoutes } from './payments/payout-destination-routes.ts';
 import type { PayoutRoute } from './payments/payout-route.ts';
 import { payoutRoutes } from './payments/payout-routes.ts';
@@ -76,10 +80,40 @@ export function createPayments(
   return new Map(providers.map((provider) => [provider.method, provider]));
 }
 
-/** The tokens that can be paid with; ICPay's prices are in US dollars. */
-export function tokenPairs(payments: Payments): Pair[] {
-  const tokens = [...payments.values()].flatMap(({ online }) => online?.capabilities.token ?? []);
+/** The tokens that are paid with, by renters or to providers; ICPay's prices are in US dollars. */
+export function tokenPairs({ payouts }: CoordinatorConfig, payments: Payments): Pair[] {
+  const taken = [...payments.values()].flatMap(({ online }) => online?.capabilities.token ?? []);
+  const tokens = [...taken, ...(payouts.icrc1 === undefined ? [] : [payouts.icrc1.tokenSymbol])];
   return [...new Set(tokens)].map((token) => ({ token, currency: 'USD' }));
+}
+
+/** Throws KEY_FILE_INVALID and KEY_FILE_UNSAFE, with nothing of what is in the file. */
+function readWalletKey(file: string): Uint8Array {
+  const [line] = readSecretFile(file, 'the key of the payout wallet');
+  try {
+    return seedFromHex(line);
+  } catch {
+    // The parser's own words could hold a part of the key: they are left out.
+    throw new AppError(
+      'KEY_FILE_INVALID',
+      `The file ${file} does not hold the wallet’s key: 32 bytes in hex.`,
+    );
+  }
+}
+
+function createIcrc1(settings: Icrc1Config, { prices }: CoordinatorConfig): PayoutRoute {
+  const { keyFile, apiBase, ledgerCanisterId, indexCanisterId } = settings;
+  const seed = readWalletKey(keyFile);
+  const bringsItsKey = isLoopback(new URL(apiBase).hostname);
+  return createIcrc1Payout(
+    { seed, apiBase, ledgerCanisterId, indexCanisterId, bringsItsKey },
+    {
+      symbol: settings.tokenSymbol,
+      decimals: settings.tokenDecimals,
+      feeUnits: BigInt(settings.transferFee),
+    },
+    prices,
+  );
 }
 
 /** What pays providers by itself, by what is configured. Throws KEY_FILE_INVALID and KEY_FILE_UNSAFE. */
@@ -90,6 +124,7 @@ function payoutParts(context: Context): PayoutParts {
     const [secretKey] = readSecretFile(payments.stripe.secretKeyFile, 'the secret key of Stripe');
     routes.push(createStripeConnect({ secretKey, apiBase: payments.stripe.apiBase }));
   }
+  if (payouts.icrc1 !== undefined) routes.push(createIcrc1(payouts.icrc1, context.config));
   return { context, routes: new Map(routes.map((route) => [route.method, route])) };
 }
 
@@ -147,7 +182,7 @@ export function addPaymentJobs(jobs: JobRunner, context: Context, payments: Paym
   jobs.handle(LOOK_TOPIC, ({ key, signal }) => lookAtPayment(context, payments, key, signal));
   jobs.handle(CAPTURE_TOPIC, ({ key, signal }) => capturePayment(context, payments, key, signal));
   jobs.handle(CLOSE_TOPIC, ({ key, signal }) => closePayment(context, payments, key, signal));
-  const pairs = tokenPairs(payments);
+  const pairs = tokenPairs(context.config, payments);
   const sources = context.config.prices.sources.map(({ name, apiBase }) =>
     createHttpRateSource(name, { ...EXCHANGES[name], apiBase }, context.clock),
   );

@@ -201,7 +201,7 @@ function apiRoutes(context: Context, payments: ReadonlyMap<string, PaymentProvid
     ...contractRoutes(context, payments),
     ...paymentRoutes(context, payments),
     ...usageRoutes(context),
-    ...rateRoutes(context, tokenPairs(payments)),
+    ...rateRoutes(context, tokenPairs(context.config, payments)),
     ...credentialRoutes(context),
     ...agentRoutes(context),
     ...evidenceRoutes(context),

@@ -112,6 +112,38 @@ const IcpaySchema = closed(
   'payments by ICPay: tokens',
 );
 
+const canister = (what: string, example: string) =>
+  Type.String({ pattern: '^[a-z0-9-]{5,63}$', description: `the canister of ${what}`, examples: [example] });
+
+const Icrc1Schema = closed(
+  {
+    key_file: secretFile(
+      'the key of the wallet, 32 random bytes in hex; never in the database',
+      '/etc/dc-coordinator/payout-wallet.key',
+    ),
+    api_base: apiBase('the Internet Computer', 'https://icp-api.io'),
+    ledger_canister_id: canister('the token’s ledger', 'xevnm-gaaaa-aaaar-qafnq-cai'),
+    index_canister_id: canister('its index', 'xrs4b-hiaaa-aaaar-qafoa-cai'),
+    token_symbol: Type.String({
+      pattern: '^[A-Z][A-Z0-9]{2,9}$',
+      description: 'how exchanges call the token, or what it stands for: rates are asked for under this name',
+      examples: ['USDC'],
+    }),
+    token_decimals: Type.Integer({
+      minimum: 0,
+      maximum: 18,
+      description: 'the decimals of its ledger',
+      examples: [6],
+    }),
+    transfer_fee: Type.Integer({
+      minimum: 0,
+      description: 'what the ledger takes for a transfer, in base units: out of what is sent',
+      examples: [10_000],
+    }),
+  },
+  'payouts as ICRC-1 transfers from a wallet of the platform’s own',
+);
+
 export const RawConfigSchema = closed(
   {
     environment: Type.String({
@@ -253,6 +285,7 @@ export const RawConfigSchema = closed(
           default: false,
         }),
         minimum: wholeUnits('from how much on that is done', 10),
+        icrc1: Type.Optional(Icrc1Schema),
       },
       'how providers are paid without a person',
     ),

@@ -31,6 +31,18 @@ export interface IcpayConfig {
   webhookSignature: 'timed' | 'bare';
 }
 
+/** The wallet that providers are paid from, and its token. The key itself stays in its file. */
+export interface Icrc1Config {
+  keyFile: string;
+  apiBase: string;
+  ledgerCanisterId: string;
+  indexCanisterId: string;
+  tokenSymbol: string;
+  tokenDecimals: number;
+  /** Base units. */
+  transferFee: number;
+}
+
 /** See config-schema.ts for what each means to an operator. */
 export interface CoordinatorConfig {
   /** Name of this installation ("prod", "demo"); part of seals, orders and records, so that two never mix. */
@@ -98,6 +110,8 @@ export interface CoordinatorConfig {
     minimum: number;
     /** Transfers to Stripe accounts, by the Stripe of `payments`. */
     stripeConnect: boolean;
+    /** Transfers of a token on the Internet Computer. */
+    icrc1?: Icrc1Config;
   };
   /** What stands on invoices beside what was bought. */
   invoices: {

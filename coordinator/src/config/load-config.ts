@@ -103,6 +103,10 @@ function findContradictions(raw: RawConfig, file: string): ConfigProblem[] {
         false,
       );
   }
+  const wallet = raw.payouts.icrc1;
+  const walletBase = wallet === undefined ? null : URL.parse(wallet.api_base);
+  if (wallet !== undefined && walletBase?.protocol !== 'https:' && !isLoopback(walletBase?.hostname ?? ''))
+    add('payouts.icrc1.api_base', wallet.api_base, 'https, or an address on loopback', 'https://icp-api.io');
   if (raw.payouts.stripe_connect && stripe === undefined)
     add(
       'payouts.stripe_connect',
@@ -163,11 +167,24 @@ function toPayments(
   };
 }
 
-const toPayouts = (raw: RawConfig['payouts']): CoordinatorConfig['payouts'] => ({
+const toPayouts = (raw: RawConfig['payouts'], folder: string): CoordinatorConfig['payouts'] => ({
   coolingMs: raw.cooling_s * 1000,
   automatic: raw.automatic,
   minimum: raw.minimum,
   stripeConnect: raw.stripe_connect,
+  ...(raw.icrc1 === undefined
+    ? {}
+    : {
+        icrc1: {
+          keyFile: resolve(folder, raw.icrc1.key_file),
+          apiBase: new URL(raw.icrc1.api_base).origin,
+          ledgerCanisterId: raw.icrc1.ledger_canister_id,
+          indexCanisterId: raw.icrc1.index_canister_id,
+          tokenSymbol: raw.icrc1.token_symbol,
+          tokenDecimals: raw.icrc1.token_decimals,
+          transferFee: raw.icrc1.transfer_fee,
+        },
+      }),
 });
 
 function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): CoordinatorConfig {
@@ -222,7 +239,7 @@ function toConfig(raw: RawConfig, folder: string, overrides: ConfigOverrides): C
       units: refunds.units,
     },
     archive: { afterMs: archive.after_days * 86_400_000, retentionYears: archive.retention_years },
-    payouts: toPayouts(payouts),
+    payouts: toPayouts(payouts, folder),
     invoices: {
       seller: {
         name: invoices.seller_name === '' ? new URL(raw.public_url).hostname : invoices.seller_name,

@@ -28,11 +28,13 @@ export interface TransferAsk {
 }
 
 /**
- * `refused`: nothing was sent, and will not be. `not_now`: nothing was sent under this ask; another may be made later.
- * What is not known is thrown.
+ * `refused`: nothing was sent, and will not be. `not_now`: nothing was sent; the same is asked for again, or something
+ * new where this ask `isSpent`, and certainly cannot be carried out any more. What is not known is thrown.
  */
 export type AskAnswer =
-  { outcome: 'sent'; reference: string } | { outcome: 'refused' | 'not_now'; reason: string };
+  | { outcome: 'sent'; reference: string }
+  | { outcome: 'refused'; reason: string }
+  | { outcome: 'not_now'; reason: string; isSpent: boolean };
 
 /** A transfer that was made, whoever asked for it. */
 export interface MadeTransfer {

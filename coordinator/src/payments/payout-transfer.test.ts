@@ -167,7 +167,7 @@ describe('a payout that leaves by itself', () => {
   it('waits where the route says not now, asks anew, and is owed again where it says never', async () => {
     const world = await openWorld();
     await earn(world);
-    world.bank.refusals.push({ outcome: 'not_now', reason: 'too little is there' });
+    world.bank.refusals.push({ outcome: 'not_now', isSpent: true, reason: 'too little is there' });
     await play(world, [], HOUR_MS);
     await expectPaidOnce(world);
     await earn(world);

@@ -136,7 +136,7 @@ async function ensureSent(
     await updatePayout(trx, payout, { failure: reason });
     // At a later time, so that it is another ask: the route may repeat its refusal to the same one.
     const now = Math.max(context.clock.now(), fresh.askedAt + 1);
-    await renewAsk(trx, payout.id, { before: fresh.askedAt, now });
+    if (answer.isSpent) await renewAsk(trx, payout.id, { before: fresh.askedAt, now });
   });
   throw new AppError('SERVICE_UNAVAILABLE', `The payout waits: ${reason}`);
 }

@@ -69,7 +69,8 @@ async function askFor(stripe: Stripe, ask: TransferAsk, signal: AbortSignal): Pr
   } catch (error) {
     if (!isAppError(error, 'PAYMENT_REFUSED')) throw error;
     const code = error.cause instanceof Stripe.errors.StripeError ? (error.cause.code ?? '') : '';
-    return { outcome: PASSING.has(code) ? 'not_now' : 'refused', reason: error.message };
+    const reason = error.message;
+    return PASSING.has(code) ? { outcome: 'not_now', isSpent: true, reason } : { outcome: 'refused', reason };
   }
 }
 
