@@ -3,6 +3,7 @@
  * restore it from a backup; providers take agents out of sale and bring them back.
  */
 import { announceKey } from '../../coordinator/src/keys/rotate-key.ts';
+import { findDifferences } from '../../coordinator/src/safe-mode/differences.ts';
 import { resolveSafeMode } from '../../coordinator/src/safe-mode/resolve-safe-mode.ts';
 import { isAppError } from '@dc/shared/errors';
 import type { AvailabilityChange } from '../../agent/src/availability/availability.ts';
@@ -153,14 +154,16 @@ export class Operators {
     });
   }
 
-  /** Agents first have to say what they hold; one that was given up never will. */
+  /** Agents first have to say what they hold; one that was given up never will, and is not waited for. */
   async #resolveSafeMode(): Promise<void> {
     const { world, coordinator, agents } = this.#parts;
-    const withoutSilent = agents.some(({ isGivenUp }) => isGivenUp);
+    const lost = new Set(agents.flatMap(({ isGivenUp, parts }) => (isGivenUp ? [parts.key.publicKey] : [])));
     try {
-      const resolution = await coordinator.within(({ context }) =>
-        resolveSafeMode(context, { withoutSilent }),
-      );
+      const resolution = await coordinator.within(async ({ context }) => {
+        const silent = (await findDifferences(context, context.db.read))?.silentAgents ?? [];
+        const withoutSilent = silent.every((agent) => lost.has(agent));
+        return resolveSafeMode(context, { withoutSilent });
+      });
       if (resolution !== null) world.note('admin', `resolves the safe mode: ${JSON.stringify(resolution)}`);
     } catch (error) {
       if (!isAppError(error)) throw error; // It is tried again when they look again.

@@ -270,7 +270,7 @@ export const ERRORS = {
   ),
   PAYOUT_DESTINATION_MISSING: row(
     'conflict',
-    'The provider has no destination for this route, or a new one that does not count yet.',
+    'The provider has no destination for this route that counts already.',
     'The provider sets one: POST /api/v1/providers/{pubkey}/payout-destinations. It counts after the cooling time.',
   ),
   PAYOUT_ROUTE_UNAVAILABLE: row(
@@ -301,7 +301,7 @@ export const ERRORS = {
   ),
   USAGE_CAP_REQUIRED: row(
     'invalid',
-    'This offering charges for use beyond the rent, up to a limit that the renter accepts.',
+    'This offering charges for use beyond the rent, up to an agreed limit.',
     'Send `usage_cap`: the most that a billing period may cost beyond the rent; 0 for nothing.',
   ),
   USAGE_EVENT_CONFLICT: row(

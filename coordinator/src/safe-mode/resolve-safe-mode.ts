@@ -91,10 +91,13 @@ export async function resolveSafeMode(
 
 type Held = Pick<HeldOrderRow, 'agent_key' | 'contract_id' | 'epoch' | 'compact'>;
 
-/** The agent that holds an order is the one that may have built (I4): nobody else gets it. */
+/**
+ * The agent that holds an order is the one that may have built (I4): nobody else gets it. But where this database has
+ * given it to another one since, that one may have built too, and is building perhaps: it keeps the contract.
+ */
 async function bindContract(trx: Transaction, held: Held): Promise<void> {
   const contract = await findContract(trx, held.contract_id);
-  if (contract === null || contract.epoch >= held.epoch || contract.agent_key === held.agent_key) return;
+  if (contract === null || contract.epoch >= held.epoch || contract.agent_key !== null) return;
   await updateContract(trx, contract, { agent_key: held.agent_key });
   // Its work too: that says who may take it.
   await trx

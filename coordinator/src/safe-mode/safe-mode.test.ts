@@ -7,6 +7,7 @@ import type { WireHeldEvidence, WireLease } from '@dc/shared/wire/agent';
 import { grantAdmin } from '../admin/admin-reports.ts';
 import { findContract } from '../contracts/contract-store.ts';
 import { verifyLedger } from '../payments/ledger-verify.ts';
+import type { AgentPlayer } from '../testing/agent-player.ts';
 import { beat, expectStatus, makeAccount } from '../testing/people.ts';
 import {
   addAgent,
@@ -315,6 +316,28 @@ describe('A restored older backup', { timeout: 60_000 }, () => {
       expect.objectContaining({ contract_id: pending.id, kind: 'destroy', epoch: 2 }),
     );
     expect((await verifyLedger(context.db)).firstProblem).toBeNull();
+  });
+
+  it('leaves a contract with the agent that has it by now, whoever comes with an order of the lost time', async () => {
+    const market = await openMarket();
+    const other = await addAgent(market, 'other');
+    const { id, lease } = await rentAndLease(market);
+    const { context, client } = market.coordinator;
+    const order = {
+      ...{ iss: context.key.publicKey, aud: other.key.publicKey, sub: id, kind: 'provision' as const },
+      ...{ epoch: 5, iat: 1, exp: 2, jti: lease.order_id, environment: 'test' },
+    };
+    const late = signOrder(order, context.key);
+    await other.beat({ held: { order: late } });
+    expect(await isOn(market)).toBe(true);
+    const tell = (agent: AgentPlayer, held: string) =>
+      client.post('/agents/held-orders', { orders: [held], is_last: true }, { key: agent.key });
+    expectStatus(await tell(other, late), 200);
+    expectStatus(await tell(market.agent, lease.order), 200);
+    await resolveSafeMode(context, { withoutSilent: false });
+    await pass(market.coordinator, 10_000);
+    expect(await other.lease()).toEqual([]);
+    expect(await market.agent.leaseOne()).toMatchObject({ contract_id: id, epoch: 6 });
   });
 
   it('is noticed at the start without any agent where the file beside the key is ahead', async () => {
