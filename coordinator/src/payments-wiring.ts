@@ -131,7 +131,7 @@ function payoutParts(context: Context): PayoutParts {
 /** The jobs that pay providers. */
 export function addPayoutJobs(jobs: JobRunner, context: Context): void {
   const parts = payoutParts(context);
-  // For ever: what may have been sent is never given up. Those that fail again and again are on the admin's page.
+  // For ever: what may have been sent is never given up. GET /admin/payouts says what one waits for.
   jobs.handle(PAYOUT_TOPIC, ({ key, signal }) => sendPayout(parts, key, signal), { attemptsMax: Infinity });
   if (context.config.payouts.automatic)
     jobs.every('payouts', REQUEST_PAYOUTS_EVERY_MS, (signal) => requestPayouts(parts, signal));

@@ -1,5 +1,6 @@
 /** Payouts to providers' Stripe accounts, by the real library, against the stand-in. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { loginText } from '@dc/shared/wire/account';
 import type { SigningKey } from '@dc/shared/crypto/ed25519';
 import type { WirePayout } from '@dc/shared/wire/money';
 import type { WirePayoutDestination } from '@dc/shared/wire/payout';
@@ -291,6 +292,23 @@ describe('a destination', () => {
       expect(answer).toMatchObject({ status: 400, body: { code: 'REQUEST_INVALID' } });
     },
   );
+
+  it('is not set by who only has a session of its provider', async () => {
+    const { client } = market.coordinator;
+    const { key } = market.provider;
+    const asked = await client.post<{ challenge: string }>('/sessions/challenge', {
+      public_key: key.publicKey,
+    });
+    const { challenge } = asked.body;
+    const signature = key.sign(Buffer.from(loginText('127.0.0.1:8787', challenge))).toString('hex');
+    const opened = await client.post('/sessions', { public_key: key.publicKey, challenge, signature });
+    const cookie = String(opened.headers['set-cookie']).split(';')[0] ?? '';
+    expectStatus(await client.get(destinations(), { cookie }), 200);
+    const body = { route: 'stripe_connect', account: ACCOUNT };
+    const answer = await client.post(destinations(), body, { cookie });
+    expect(answer).toMatchObject({ status: 403, body: { code: 'PERMISSION_DENIED' } });
+    expect(await listed()).toEqual([]);
+  });
 
   it('is its provider’s alone to set, by a route that is there', async () => {
     const { client } = market.coordinator;
