@@ -130,7 +130,7 @@ async function comeToRest(stage: Stage, trouble: Trouble): Promise<void> {
     if (unrest.length === 0) break;
     // Only the paid time has to pass: the night, on every clock.
     const isWaiting = unrest.every((line) =>
-      / is (active|requested), |holds its place|escrow|^refund(ed)?: /.test(line),
+      / is (active|requested), |holds its place|escrow|^refund(ed)?: |^outbox: payment\.refund /.test(line),
     );
     if (isWaiting && !stage.house.isBusy && leaps < LEAPS_MAX) {
       stage.leap(HOUR_MS);
