@@ -13,7 +13,7 @@ import { settleDecided } from './settlement.ts';
 export const RELEASE_RUN_EVERY_MS = 60_000;
 /** A few milliseconds of the database's only writer: whoever rents meanwhile waits for one batch at most. */
 const BATCH = 25;
-const TURNS_BETWEEN = 5;
+const TURNS_BETWEEN = 30;
 /** Evidence that is late is looked for again after this, and so is a contract whose books do not fit. */
 const LOOK_AGAIN_MS = 900_000;
 
