@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import type { Transaction } from '../database/database.ts';
 import { AppError } from '@dc/shared/errors';
 import { refundByHandCounted } from './ledger-by-hand.ts';
-import { listPaymentRefunds, listPayments } from './payment-store.ts';
+import { listPaymentRefunds, listRefundsOfContract } from './payment-store.ts';
 import { findRefund } from './refund-store.ts';
 import { settleRefund } from './settle-refund.ts';
 
@@ -16,12 +16,10 @@ const PENDING_RETRY_MS = 60 * 60_000;
 /** What went back by hand for a contract, and how much of it refunds have been settled with. In nano-units. */
 async function byHandOf(trx: Transaction, contractId: string) {
   let [givenE9s, pendingE9s] = [0n, 0n];
-  for (const payment of await listPayments(trx, contractId)) {
-    for (const row of await listPaymentRefunds(trx, { payment_key: payment.key })) {
-      if (row.refund_key !== null) continue;
-      if (row.state === 'succeeded') givenE9s += row.amount_e9s - row.tax_e9s;
-      if (row.state === 'pending') pendingE9s += row.amount_e9s - row.tax_e9s;
-    }
+  for (const row of await listRefundsOfContract(trx, contractId)) {
+    if (row.refund_key !== null) continue;
+    if (row.state === 'succeeded') givenE9s += row.amount_e9s - row.tax_e9s;
+    if (row.state === 'pending') pendingE9s += row.amount_e9s - row.tax_e9s;
   }
   const refunds = await trx
     .selectFrom('refunds')

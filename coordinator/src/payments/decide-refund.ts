@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import type { Reader, Transaction } from '../database/database.ts';
 import { assertActing } from '../safe-mode/safe-mode.ts';
 import { countByHand } from './count-by-hand.ts';
+import { isDisputed } from './payment-store.ts';
 import { decideRequest, findRequest, type RefundRequestRow } from './refund-gate-store.ts';
 import { REFUND_TOPIC } from './refund-topic.ts';
 import { settleRefund } from './settle-refund.ts';
@@ -64,12 +65,6 @@ export async function decideRefund(
 
 /** While its money is held for a dispute there is nothing to put into a wallet. */
 async function assertUndisputed(reader: Reader, { id }: ContractRow): Promise<void> {
-  const open = await reader
-    .selectFrom('disputes')
-    .select('id')
-    .where('contract_id', '=', id)
-    .where('closed_at', 'is', null)
-    .executeTakeFirst();
-  if (open !== undefined)
+  if (await isDisputed(reader, id))
     throw new AppError('REFUND_STATE', 'Its payment is disputed: the outcome decides where its money goes.');
 }

@@ -166,6 +166,28 @@ export type PaymentRefundRow = Omit<Selectable<PaymentRefundsTable>, 'state'> & 
   state: 'planned' | 'pending' | 'succeeded' | 'failed';
 };
 
+/** What was, or is to be, given back of all payments of a contract. */
+export async function listRefundsOfContract(reader: Reader, contractId: string): Promise<PaymentRefundRow[]> {
+  const rows = await reader
+    .selectFrom('payment_refunds as r')
+    .innerJoin('payments as p', 'p.key', 'r.payment_key')
+    .selectAll('r')
+    .where('p.contract_id', '=', contractId)
+    .execute();
+  return rows as PaymentRefundRow[];
+}
+
+/** Whether a dispute about a payment of the contract is open. */
+export async function isDisputed(reader: Reader, contractId: string): Promise<boolean> {
+  const open = await reader
+    .selectFrom('disputes')
+    .select('id')
+    .where('contract_id', '=', contractId)
+    .where('closed_at', 'is', null)
+    .executeTakeFirst();
+  return open !== undefined;
+}
+
 /** The id of a refund that we made under `refundKey` in a time that this database does not know. */
 export const lostRefundId = (refundKey: string): string => `lost:${refundKey}`;
 

@@ -17,6 +17,8 @@ import {
   listPayments,
   refsOf,
   findPayment,
+  isDisputed,
+  listRefundsOfContract,
   lostRefundId,
   type PaymentRefundRow,
   type PaymentRow,
@@ -85,13 +87,7 @@ export async function refundThrough(
 }
 
 async function assertUndisputed(reader: Reader, contractId: string): Promise<void> {
-  const open = await reader
-    .selectFrom('disputes')
-    .select('id')
-    .where('contract_id', '=', contractId)
-    .where('closed_at', 'is', null)
-    .executeTakeFirst();
-  if (open === undefined) return;
+  if (!(await isDisputed(reader, contractId))) return;
   throw new AppError(
     'PAYMENT_PROVIDER_UNAVAILABLE',
     'A dispute about the payment is open: nothing is refunded until it is decided.',
@@ -132,9 +128,7 @@ async function planParts(
 }
 
 async function lostNames(trx: Transaction, contractId: string): Promise<(name: string) => boolean> {
-  const names = new Set<string>();
-  for (const { key } of await listPayments(trx, contractId))
-    for (const { id } of await listPaymentRefunds(trx, { payment_key: key })) names.add(id);
+  const names = new Set((await listRefundsOfContract(trx, contractId)).map(({ id }) => id));
   return (name) => names.has(lostRefundId(name));
 }
 
