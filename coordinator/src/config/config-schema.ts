@@ -70,6 +70,21 @@ const StripeSchema = closed(
   'payments by Stripe: cards and more',
 );
 
+/** The token in which something is paid. */
+const TOKEN = {
+  token_symbol: Type.String({
+    pattern: '^[A-Z][A-Z0-9]{2,9}$',
+    description: 'how exchanges call the token, or what it stands for: rates are asked for under this name',
+    examples: ['USDC'],
+  }),
+  token_decimals: Type.Integer({
+    minimum: 0,
+    maximum: 18,
+    description: 'the decimals of its ledger',
+    examples: [6],
+  }),
+};
+
 const IcpaySchema = closed(
   {
     secret_key_file: secretFile('the secret key of ICPay', '/etc/dc-coordinator/icpay.key'),
@@ -87,17 +102,7 @@ const IcpaySchema = closed(
       description: 'the short code of the token that is taken',
       examples: ['ic_ckusdc'],
     }),
-    token_symbol: Type.String({
-      pattern: '^[A-Z][A-Z0-9]{2,9}$',
-      description: 'how exchanges call the token, or what it stands for: rates are asked for under this name',
-      examples: ['USDC'],
-    }),
-    token_decimals: Type.Integer({
-      minimum: 0,
-      maximum: 18,
-      description: 'the decimals of its ledger',
-      examples: [6],
-    }),
+    ...TOKEN,
     ledger_canister_id: Type.String({
       minLength: 1,
       description: 'the canister of that token’s ledger; what comes from another one pays nothing',
@@ -124,17 +129,7 @@ const Icrc1Schema = closed(
     api_base: apiBase('the Internet Computer', 'https://icp-api.io'),
     ledger_canister_id: canister('the token’s ledger', 'xevnm-gaaaa-aaaar-qafnq-cai'),
     index_canister_id: canister('its index', 'xrs4b-hiaaa-aaaar-qafoa-cai'),
-    token_symbol: Type.String({
-      pattern: '^[A-Z][A-Z0-9]{2,9}$',
-      description: 'how exchanges call the token, or what it stands for: rates are asked for under this name',
-      examples: ['USDC'],
-    }),
-    token_decimals: Type.Integer({
-      minimum: 0,
-      maximum: 18,
-      description: 'the decimals of its ledger',
-      examples: [6],
-    }),
+    ...TOKEN,
     transfer_fee: Type.Integer({
       minimum: 0,
       description: 'what the ledger takes for a transfer, in base units: out of what is sent',
